@@ -1,0 +1,81 @@
+"""The conversation so far: items as the Realtime API counts them, and the chat messages made of them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Literal
+
+Role = Literal["system", "user", "assistant"]
+Modality = Literal["text", "audio"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One chat message, as language models take it."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One conversation item. `modality` says how it was given: typed or spoken."""
+
+    id: str
+    role: Role
+    text: str
+    modality: Modality = "text"
+    complete: bool = True
+
+
+class History:
+    """Ordered items of one conversation.
+
+    Raises KeyError for an id that is not there and ValueError for one that is there already.
+    """
+
+    def __init__(self) -> None:
+        self._items: list[Item] = []
+
+    def __iter__(self) -> Iterator[Item]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __getitem__(self, item_id: str) -> Item:
+        return self._items[self._index(item_id)]
+
+    def previous_id(self, item_id: str) -> str | None:
+        """The id of the item before `item_id`, None for the first."""
+        index = self._index(item_id)
+        return self._items[index - 1].id if index else None
+
+    def add(self, item: Item, *, after: str | None = None) -> None:
+        """Insert `item` after the item of id `after`, at the end without one, at the start for "root"."""
+        if any(each.id == item.id for each in self._items):
+            raise ValueError(f"an item of id {item.id!r} is in the conversation already")
+        if after is None:
+            self._items.append(item)
+        else:
+            self._items.insert(0 if after == "root" else self._index(after) + 1, item)
+
+    def set_text(self, item_id: str, text: str, *, complete: bool = True) -> Item:
+        """Replace an item's text, as a growing answer or a truncation does; returns the item."""
+        index = self._index(item_id)
+        self._items[index] = replace(self._items[index], text=text, complete=complete)
+        return self._items[index]
+
+    def delete(self, item_id: str) -> None:
+        """Remove an item."""
+        del self._items[self._index(item_id)]
+
+    def messages(self, instructions: str) -> list[Message]:
+        """Chat messages: the instructions as the pinned prefix, then every item that has words."""
+        prefix = [Message("system", instructions)] if instructions else []
+        return prefix + [Message(item.role, item.text) for item in self._items if item.text.strip()]
+
+    def _index(self, item_id: str) -> int:
+        for index, item in enumerate(self._items):
+            if item.id == item_id:
+                return index
+        raise KeyError(item_id)
