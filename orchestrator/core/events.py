@@ -5,6 +5,17 @@ the turn it belongs to, so that a late one is recognised and ignored.
 """
 
 from dataclasses import dataclass
+from enum import Enum
+
+
+class State(Enum):
+    """Where the conversation is; the values are the names on the wire."""
+
+    IDLE = "idle"
+    LISTENING = "listening"
+    THINKING = "thinking"
+    SPEAKING = "speaking"
+    INTERRUPTED = "interrupted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +125,15 @@ Event = (
 
 
 @dataclass(frozen=True, slots=True)
+class Enter:
+    """The conversation went from `previous` to `state`; `turn` is the turn that made it."""
+
+    state: State
+    previous: State
+    turn: int
+
+
+@dataclass(frozen=True, slots=True)
 class Speculate:
     """Prepare the response to `text` and hold its audio."""
 
@@ -191,7 +211,8 @@ class CloseSession:
 
 
 Command = (
-    Speculate
+    Enter
+    | Speculate
     | DropSpeculation
     | CommitUserTurn
     | StartResponse

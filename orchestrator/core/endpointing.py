@@ -1,0 +1,178 @@
+"""Endpointing: when an utterance begins, pauses, goes on and is over.
+
+Time is the count of 16 kHz samples received. Each window of sound brings the voice detector's probability and the
+window's level; what the recogniser and the end-of-turn model think may arrive at any time, and changes how long
+the present silence must be. Speech is where the probability is high; silence begins where the sound's level has
+fallen, since the detector's probability stays up 50-220 ms after the true end (measured, Silero v6).
+"""
+
+from dataclasses import dataclass
+
+from orchestrator.core.completeness import Completeness, completeness
+
+SAMPLE_RATE = 16_000
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How the endpointer decides. Times in milliseconds of silence, levels in dB."""
+
+    threshold: float = 0.5
+    release_threshold: float = 0.35
+    onset_ms: int = 32  # voice needed before speech counts as begun
+    prefix_ms: int = 300  # sound before the onset that belongs to the utterance
+    pause_ms: int = 120  # a pause: time to ask the recogniser and to speculate
+    fall_db: float = 20.0  # the level this far under the utterance's is silence, whatever the detector says
+    # The silence that ends a turn, by how complete the words are.
+    complete_ms: int = 240
+    unclear_ms: int = 560
+    dictated_ms: int = 1200
+    trailing_ms: int = 1400
+    unheard_ms: int = 720  # nothing was recognised yet
+    # Above and below these, the end-of-turn model's opinion counts; between them the words decide.
+    model_complete: float = 0.6
+    model_incomplete: float = 0.35
+    fixed_ms: int | None = None  # the client's own silence_duration_ms: nothing else counts
+
+
+@dataclass(frozen=True, slots=True)
+class Began:
+    """Speech began; its utterance starts at sample `at` (the prefix included)."""
+
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """Silence since sample `since`; the utterance may be over."""
+
+    since: int
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """Speech again after a pause, at sample `at`."""
+
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The utterance is over: its last speech was at sample `last_speech`, decided at sample `at`."""
+
+    last_speech: int
+    at: int
+
+
+Signal = Began | Paused | Resumed | Ended
+
+
+class Endpointer:
+    """One speaker's endpointing. Push windows in order; ask `deadline` for the sample at which a silence ends."""
+
+    def __init__(self, rules: Rules | None = None) -> None:
+        self.rules = rules or Rules()
+        self.speaking = False  # an utterance is open
+        self._voiced = 0  # samples of unbroken voice before the onset
+        self._silent_since: int | None = None
+        self._paused = False
+        self._level: float | None = None  # the utterance's running level, dB
+        self._text = ""
+        self._opinion: float | None = None  # the end-of-turn model's, of the present pause
+
+    @property
+    def in_pause(self) -> bool:
+        """Whether an utterance is open and silent."""
+        return self._paused
+
+    def hear(self, text: str) -> None:
+        """What the recogniser has understood of the utterance so far."""
+        self._text = text
+
+    def judge(self, probability: float) -> None:
+        """The end-of-turn model's probability that the turn is complete at the present pause."""
+        if self._paused:
+            self._opinion = probability
+
+    def wait_ms(self) -> int:
+        """The silence that would end the turn, as far as is known now."""
+        rules = self.rules
+        if rules.fixed_ms is not None:
+            return rules.fixed_ms
+        if not self._text.strip():
+            by_words = rules.unheard_ms
+        else:
+            by_words = {
+                Completeness.COMPLETE: rules.complete_ms,
+                Completeness.UNCLEAR: rules.unclear_ms,
+                Completeness.DICTATED: rules.dictated_ms,
+                Completeness.TRAILING: rules.trailing_ms,
+            }[completeness(self._text)]
+        if self._opinion is None:
+            return by_words
+        if self._opinion >= rules.model_complete:
+            return min(by_words, rules.complete_ms if by_words <= rules.unheard_ms else rules.unclear_ms)
+        if self._opinion <= rules.model_incomplete:
+            return max(by_words, rules.dictated_ms)
+        return by_words
+
+    def push(self, probability: float, level_db: float, end_sample: int, window: int = 512) -> list[Signal]:
+        """One window of `window` samples that ends at `end_sample`. Returns what it brought about."""
+        voice = self._is_voice(probability, level_db)
+        if not self.speaking:
+            return self._wait_for_onset(voice, end_sample, window)
+        if voice:
+            self._silent_since = None
+            if self._paused:
+                self._paused, self._opinion = False, None
+                return [Resumed(end_sample - window)]
+            return []
+        if self._silent_since is None:
+            self._silent_since = end_sample - window
+        silent_ms = (end_sample - self._silent_since) * 1000 // SAMPLE_RATE
+        if not self._paused and silent_ms >= self.rules.pause_ms:
+            self._paused = True
+            return [Paused(self._silent_since), *self._end_if_due(silent_ms, end_sample)]
+        return self._end_if_due(silent_ms, end_sample) if self._paused else []
+
+    def end(self, at: int) -> list[Signal]:
+        """The client itself ends the utterance (push-to-talk)."""
+        if not self.speaking:
+            return []
+        last = at if self._silent_since is None else self._silent_since
+        self.reset()
+        return [Ended(last, at)]
+
+    def reset(self) -> None:
+        """Forget the open utterance."""
+        self.speaking = self._paused = False
+        self._voiced, self._silent_since, self._opinion = 0, None, None
+        self._level, self._text = None, ""
+
+    def _is_voice(self, probability: float, level_db: float) -> bool:
+        if not self.speaking:
+            return probability >= self.rules.threshold
+        if probability < self.rules.release_threshold:
+            return False
+        if self._level is None or level_db > self._level:
+            self._level = level_db
+        else:
+            self._level = max(self._level - 0.3, level_db)  # forgets a shout at about 10 dB a second
+        return level_db >= self._level - self.rules.fall_db
+
+    def _wait_for_onset(self, voice: bool, end_sample: int, window: int) -> list[Signal]:
+        self._voiced = self._voiced + window if voice else 0
+        if self._voiced * 1000 < self.rules.onset_ms * SAMPLE_RATE:
+            return []
+        onset = end_sample - self._voiced
+        self.reset()
+        self.speaking = True
+        return [Began(max(0, onset - self.rules.prefix_ms * SAMPLE_RATE // 1000))]
+
+    def _end_if_due(self, silent_ms: int, end_sample: int) -> list[Signal]:
+        if silent_ms < self.wait_ms():
+            return []
+        last = self._silent_since
+        assert last is not None
+        self.reset()
+        return [Ended(last, end_sample)]

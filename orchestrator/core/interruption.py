@@ -1,0 +1,77 @@
+"""Was the speech that paused the agent meant to interrupt it?
+
+Playout pauses at the first speech. Within `Rules.verdict_ms` this decides: words that command silence confirm at once,
+other words or lasting speech confirm, and a cough, a backchannel or noise is rejected, so that the agent goes on.
+Time is the count of 16 kHz samples.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from orchestrator.core.words import words_of
+
+
+class Verdict(Enum):
+    """What an interruption turned out to be."""
+
+    CONFIRMED = "confirmed"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Times in milliseconds."""
+
+    lasting_ms: int = 560  # speech that lasts this long is meant, whatever its words
+    backchannel_ms: int = 900  # unless its words so far are a backchannel's
+    silence_ms: int = 200  # quiet that ends a cough or a backchannel
+
+
+_COMMANDS = {"stop", "wait", "hold on", "hang on", "pause", "quiet", "be quiet", "shut up", "enough", "no", "cancel"}
+_COMMANDS |= {"excuse me", "sorry", "hey", "never mind", "one moment", "just a moment", "listen", "hold it"}
+_BACKCHANNELS = {"uh", "huh", "uhuh", "mhm", "mm", "hmm", "hm", "um", "ah", "oh", "yeah", "yes", "yep", "ok", "okay"}
+_BACKCHANNELS |= {"right", "sure", "alright", "all", "i", "see", "got", "it", "cool", "nice", "great", "good", "wow"}
+_BACKCHANNELS |= {"true", "really", "exactly", "a", "the", "had", "her", "ha"}
+
+
+def is_command(text: str) -> bool:
+    """Whether `text` begins by telling the agent to be silent."""
+    words = words_of(text)
+    return any(" ".join(words[:length]) in _COMMANDS for length in (1, 2, 3) if len(words) >= length)
+
+
+def is_backchannel(text: str) -> bool:
+    """Whether `text` is nothing but signs of listening ('uh-huh', 'right', 'I see'), or empty."""
+    words = words_of(text)
+    return len(words) <= 4 and all(word in _BACKCHANNELS for word in words)
+
+
+class Interruption:
+    """One speech during the agent's. Push windows and transcripts until a verdict falls."""
+
+    def __init__(self, began_at: int, rules: Rules | None = None) -> None:
+        self.rules = rules or Rules()
+        self._voiced = 0
+        self._silence = 0
+        self._text = ""
+
+    def hear(self, text: str) -> Verdict | None:
+        """A newer transcript of the speech."""
+        self._text = text
+        if is_command(text) or (len(words_of(text)) >= 2 and not is_backchannel(text)):
+            return Verdict.CONFIRMED
+        return None
+
+    def push(self, voice: bool, window: int = 512) -> Verdict | None:
+        """One window of sound, `voice` or not."""
+        if voice:
+            self._voiced, self._silence = self._voiced + window, 0
+        else:
+            self._silence += window
+        voiced_ms, silence_ms = self._voiced // 16, self._silence // 16
+        limit_ms = self.rules.backchannel_ms if self._text and is_backchannel(self._text) else self.rules.lasting_ms
+        if voiced_ms >= limit_ms:
+            return Verdict.CONFIRMED
+        if silence_ms >= self.rules.silence_ms:
+            return Verdict.REJECTED if is_backchannel(self._text) else Verdict.CONFIRMED
+        return None

@@ -1,0 +1,15 @@
+"""Words of an utterance, as far as decisions need them."""
+
+import re
+
+_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
+
+
+def words_of(text: str) -> list[str]:
+    """The words of `text` in lower case, without punctuation."""
+    return [word.replace("’", "'") for word in _WORD.findall(text.casefold())]
+
+
+def same_words(one: str, other: str) -> bool:
+    """Whether two transcripts differ in nothing but case, spacing and punctuation."""
+    return words_of(one) == words_of(other)
