@@ -100,27 +100,29 @@ class VoiceDetector:
     """One Silero session per process, shared by all streams. Use it from one event loop.
 
     A pass of the event loop evaluates one window of every stream that has a full one; a stream with more
-    waits for the next pass, so that a long push never holds up the other sessions.
+    waits for the next pass, so that a long push never holds up the other sessions. `calls`, `windows` and
+    `busy_s` count the model's calls, the windows in them and the seconds they took.
     """
 
     def __init__(self, model_path: Path | None = None, *, capacity: int = 32) -> None:
         """Load the model (ConfigurationError where it is missing or broken); `capacity` streams fit without growing."""
-        path = model_path or silero_model_path()
+        self.model_path = model_path or silero_model_path()
         options = onnxruntime.SessionOptions()
         # The caller is the event loop's thread: a thread pool would cost more in hand-overs than it saves.
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         options.log_severity_level = 3  # errors; the export's unused initializers are warned of at every start
         try:
-            self._model = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+            self._model = onnxruntime.InferenceSession(self.model_path, options, providers=["CPUExecutionProvider"])
         except LOAD_ERRORS as error:
-            raise ConfigurationError(f"voice detection cannot load {path}: {error}") from error
+            raise ConfigurationError(f"voice detection cannot load {self.model_path}: {error}") from error
         self._sample_rate = np.array(SAMPLE_RATE, np.int64)
         self._state = np.zeros((2, capacity, STATE_SIZE), np.float32)
         self._context = np.zeros((capacity, CONTEXT_SAMPLES), np.float32)
         self._free = list(range(capacity))[::-1]
         self._ready: dict[VoiceStream, None] = {}  # a dict keeps the order of arrival
         self._scheduled = False
+        self.calls = 0
         self.windows = 0
         self.busy_s = 0.0
 
@@ -170,6 +172,7 @@ class VoiceDetector:
         probabilities, state = self._model.run(["output", "stateN"], feed)
         self._state[:, slots] = state
         self._context[slots] = batch[:, -CONTEXT_SAMPLES:]
+        self.calls += 1
         self.windows += len(streams)
         self.busy_s += time.perf_counter() - began
 
