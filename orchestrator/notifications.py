@@ -199,6 +199,24 @@ class Failed:
     client_event_id: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class SpeculationDropped:
+    """A prepared response was thrown away: what it had cost. Of interest to metrics only."""
+
+    turn: int
+    characters: int
+    audio_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class InterruptionJudged:
+    """Speech that paused the agent was `confirmed` as an interruption or not, `after_ms` it began. For metrics only."""
+
+    turn: int
+    confirmed: bool
+    after_ms: int
+
+
 Notification = (
     StateChanged
     | SpeechStarted
@@ -219,5 +237,7 @@ Notification = (
     | OutputAudioStopped
     | OutputAudioCleared
     | TurnMetrics
+    | SpeculationDropped
+    | InterruptionJudged
     | Failed
 )

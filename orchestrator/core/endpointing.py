@@ -73,6 +73,7 @@ class Endpointer:
     def __init__(self, rules: Rules | None = None) -> None:
         self.rules = rules or Rules()
         self.speaking = False  # an utterance is open
+        self.voice = False  # the last window held voice
         self._voiced = 0  # samples of unbroken voice before the onset
         self._silent_since: int | None = None
         self._paused = False
@@ -118,7 +119,7 @@ class Endpointer:
 
     def push(self, probability: float, level_db: float, end_sample: int, window: int = 512) -> list[Signal]:
         """One window of `window` samples that ends at `end_sample`. Returns what it brought about."""
-        voice = self._is_voice(probability, level_db)
+        voice = self.voice = self._is_voice(probability, level_db)
         if not self.speaking:
             return self._wait_for_onset(voice, end_sample, window)
         if voice:

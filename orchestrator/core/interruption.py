@@ -10,6 +10,8 @@ from enum import Enum
 
 from orchestrator.core.words import words_of
 
+SAMPLES_PER_MS = 16
+
 
 class Verdict(Enum):
     """What an interruption turned out to be."""
@@ -24,7 +26,8 @@ class Rules:
 
     lasting_ms: int = 560  # speech that lasts this long is meant, whatever its words
     backchannel_ms: int = 900  # unless its words so far are a backchannel's
-    silence_ms: int = 200  # quiet that ends a cough or a backchannel
+    silence_ms: int = 200  # quiet that ends a cough or a backchannel whose transcript is known
+    patience_ms: int = 420  # quiet that ends it without one
 
 
 _COMMANDS = {"stop", "wait", "hold on", "hang on", "pause", "quiet", "be quiet", "shut up", "enough", "no", "cancel"}
@@ -49,29 +52,33 @@ def is_backchannel(text: str) -> bool:
 class Interruption:
     """One speech during the agent's. Push windows and transcripts until a verdict falls."""
 
-    def __init__(self, began_at: int, rules: Rules | None = None) -> None:
+    def __init__(self, rules: Rules | None = None) -> None:
         self.rules = rules or Rules()
         self._voiced = 0
         self._silence = 0
         self._text = ""
+        self._concluded = False
 
-    def hear(self, text: str) -> Verdict | None:
-        """A newer transcript of the speech."""
-        self._text = text
+    def hear(self, text: str, *, final: bool = False) -> Verdict | None:
+        """A newer transcript of the speech; `final` where the recogniser has heard it to its end."""
+        self._text, self._concluded = text, final
         if is_command(text) or (len(words_of(text)) >= 2 and not is_backchannel(text)):
             return Verdict.CONFIRMED
-        return None
+        return self._after_silence()
 
     def push(self, voice: bool, window: int = 512) -> Verdict | None:
         """One window of sound, `voice` or not."""
         if voice:
-            self._voiced, self._silence = self._voiced + window, 0
+            self._voiced, self._silence, self._concluded = self._voiced + window, 0, False
         else:
             self._silence += window
-        voiced_ms, silence_ms = self._voiced // 16, self._silence // 16
         limit_ms = self.rules.backchannel_ms if self._text and is_backchannel(self._text) else self.rules.lasting_ms
-        if voiced_ms >= limit_ms:
+        if self._voiced // SAMPLES_PER_MS >= limit_ms:
             return Verdict.CONFIRMED
-        if silence_ms >= self.rules.silence_ms:
+        return self._after_silence()
+
+    def _after_silence(self) -> Verdict | None:
+        silence_ms = self._silence // SAMPLES_PER_MS
+        if silence_ms >= (self.rules.silence_ms if self._concluded else self.rules.patience_ms):
             return Verdict.REJECTED if is_backchannel(self._text) else Verdict.CONFIRMED
         return None

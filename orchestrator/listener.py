@@ -1,0 +1,315 @@
+"""The hearing side of a session: microphone → voice detection → endpointing and recognition → events.
+
+The listener tells the conversation what the user does, in the order in which it was done: while the final
+transcript of one utterance is awaited, what happens after it waits too.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Protocol
+
+import numpy as np
+
+from orchestrator.core import endpointing, interruption
+from orchestrator.core.endpointing import SAMPLE_RATE, Began, Ended, Endpointer, Paused, Resumed
+from orchestrator.core.events import (
+    Event,
+    InterruptionConfirmed,
+    InterruptionRejected,
+    SpeechPaused,
+    SpeechResumed,
+    SpeechStarted,
+    TurnEnded,
+)
+from orchestrator.core.interruption import Interruption, Verdict
+from orchestrator.errors import GoAssistError
+from orchestrator.triton.asr import Transcript, TritonAsr, Utterance
+from orchestrator.vad import WINDOW_BYTES, VoiceDetector
+
+# What the microphone heard lately, for the sound before an onset that belongs to the utterance.
+KEPT_BYTES = 2 * SAMPLE_RATE
+SILENT_DB = -100.0
+# User events that wait for a final transcript, which comes within the recogniser's deadline.
+MAX_WAITING_EVENTS = 64
+
+
+class Ask(Enum):
+    """What a turn's task is asked to do with the recogniser."""
+
+    FLUSH = auto()
+    FINISH = auto()
+    DROP = auto()
+
+
+@dataclass(slots=True, eq=False)
+class UserTurn:
+    """One utterance of the user, from its onset to its final transcript. Positions in samples since the call began."""
+
+    number: int
+    began_at: int
+    utterance: Utterance
+    asked: asyncio.Queue[Ask] = field(default_factory=asyncio.Queue)
+    pauses: int = 0  # pauses and resumptions so far: tells whether a flush is still current
+    transcript: Transcript | None = None  # of all the speech so far, made in the present pause
+    interruption: Interruption | None = None
+    announced: bool = False  # the client knows that speech began
+    last_speech: int = 0
+    ended_at: int = 0
+    ended_clock_s: float | None = None
+    text: str | None = None  # the final transcript's
+
+    @property
+    def audio_s(self) -> float:
+        """How much sound the utterance covers, once it has ended."""
+        return max(0, self.ended_at - self.began_at) / SAMPLE_RATE
+
+
+class ListenerObserver(Protocol):
+    """What a listener needs of its session. Nothing here may block."""
+
+    def next_turn(self) -> int:
+        """A number for a new turn."""
+
+    def deliver(self, event: Event) -> None:
+        """An event for the conversation."""
+
+    def awaiting_verdict(self) -> bool:
+        """Whether playout is paused because of speech."""
+
+    def speech_started(self, turn: UserTurn) -> None:
+        """The user speaks, and it is no cough."""
+
+    def speech_stopped(self, turn: UserTurn) -> None:
+        """The turn has ended; its transcript may still be awaited."""
+
+    def understood(self, turn: UserTurn, transcript: Transcript) -> None:
+        """A newer transcript of the turn, partial or final."""
+
+    def recognition_failed(self, turn: UserTurn, error: GoAssistError) -> None:
+        """The recogniser was lost or refused; the turn ends without words."""
+
+    def interruption_judged(self, turn: UserTurn, confirmed: bool) -> None:
+        """Whether speech that paused the agent was meant for it."""
+
+    def turn_concluded(self, turn: UserTurn) -> None:
+        """The turn's text is known; its end is the next event."""
+
+
+class Listener:
+    """Hears one user. `audio_received` takes the microphone; events go to `observer`."""
+
+    def __init__(
+        self,
+        observer: ListenerObserver,
+        *,
+        recognizer: TritonAsr,
+        detector: VoiceDetector,
+        tasks: asyncio.TaskGroup,
+        clock: Callable[[], float],
+        rules: endpointing.Rules,
+        interruption_rules: interruption.Rules | None = None,
+        language: str | None = None,
+        hotwords: str | None = None,
+    ) -> None:
+        self.language = language
+        self.hotwords = hotwords
+        self._observer = observer
+        self._recognizer = recognizer
+        self._tasks = tasks
+        self._clock = clock
+        self._endpointer = Endpointer(rules)
+        self._interruption_rules = interruption_rules
+        self._voice = detector.open(self._voice_detected)
+        self._kept = bytearray()
+        self._received = 0  # samples
+        self._turn: UserTurn | None = None
+        # What the user did, in order; a turn stands for its end, and holds back the rest until its text is known.
+        self._happened: deque[Event | UserTurn] = deque(maxlen=MAX_WAITING_EVENTS)
+
+    @property
+    def received_ms(self) -> int:
+        """The session's audio clock."""
+        return self._received * 1000 // SAMPLE_RATE
+
+    @property
+    def turn(self) -> UserTurn | None:
+        """The utterance that is being spoken, if any."""
+        return self._turn
+
+    def set_rules(self, rules: endpointing.Rules) -> None:
+        """Endpoint by other rules from the next window on."""
+        self._endpointer.rules = rules
+
+    def audio_received(self, pcm16_16k: bytes) -> None:
+        """Sound from the microphone, in order."""
+        self._received += len(pcm16_16k) // 2
+        self._kept += pcm16_16k
+        if len(self._kept) > 2 * KEPT_BYTES:
+            del self._kept[:-KEPT_BYTES]
+        if self._turn is not None:
+            self._turn.utterance.send(pcm16_16k)
+        self._voice.push(pcm16_16k)
+
+    def commit(self) -> bool:
+        """End the utterance on the client's request; False where nothing was said."""
+        signals = self._endpointer.end(self._received)
+        for signal in signals:
+            self._act(signal)
+        return bool(signals)
+
+    def drop(self) -> None:
+        """Forget the open utterance."""
+        self._endpointer.reset()
+        if self._turn is not None:
+            self._turn.asked.put_nowait(Ask.DROP)
+            self._turn = None
+
+    def deliver_in_order(self, event: Event) -> None:
+        """Deliver an event of the user's, after the transcripts that were asked for before it."""
+        self._happened.append(event)
+        self._deliver()
+
+    def close(self) -> None:
+        """Stop hearing. The turns' tasks are the task group's to cancel."""
+        self._voice.close()
+
+    def _voice_detected(self, probability: float, end_sample: int) -> None:
+        level_db = self._level_db(end_sample)
+        for signal in self._endpointer.push(probability, level_db, end_sample):
+            self._act(signal)
+        turn = self._turn
+        if turn is not None and turn.interruption is not None:
+            self._decide(turn, turn.interruption.push(self._endpointer.voice))
+
+    def _level_db(self, end_sample: int) -> float:
+        end = len(self._kept) - 2 * (self._received - end_sample)
+        window = np.frombuffer(bytes(self._kept[max(0, end - WINDOW_BYTES) : end]), np.int16).astype(np.float32)
+        power = float(window @ window) / max(1, window.size)
+        return 10 * float(np.log10(power / 32768**2)) if power > 0 else SILENT_DB
+
+    def _act(self, signal: endpointing.Signal) -> None:
+        match signal:
+            case Began(at):
+                self._begin(at)
+            case Paused(since):
+                assert self._turn is not None
+                self._turn.last_speech = since
+                self._turn.pauses += 1
+                self._turn.asked.put_nowait(Ask.FLUSH)
+            case Resumed():
+                assert self._turn is not None
+                self._turn.pauses += 1
+                self._turn.transcript = None
+                self.deliver_in_order(SpeechResumed(self._turn.number))
+            case Ended(last_speech, at):
+                self._end(last_speech, at)
+
+    def _begin(self, at: int) -> None:
+        def on_partial(partial: Transcript) -> None:
+            self._heard(turn, partial)
+
+        utterance = self._recognizer.utterance(language=self.language, hotwords=self.hotwords, on_partial=on_partial)
+        turn: UserTurn = UserTurn(self._observer.next_turn(), at, utterance)
+        start = max(0, len(self._kept) - 2 * (self._received - at))
+        utterance.send(bytes(self._kept[start:]))
+        self._turn = turn
+        self.deliver_in_order(SpeechStarted(turn.number))
+        if self._observer.awaiting_verdict():
+            turn.interruption = Interruption(self._interruption_rules)
+        else:
+            self._announce(turn)
+        self._tasks.create_task(self._attend(turn), name=f"hear turn {turn.number}")
+
+    def _end(self, last_speech: int, at: int) -> None:
+        turn = self._turn
+        assert turn is not None
+        self._turn = None
+        turn.last_speech, turn.ended_at, turn.ended_clock_s = last_speech, at, self._clock()
+        turn.asked.put_nowait(Ask.FINISH)
+        if turn.announced:
+            self._observer.speech_stopped(turn)
+        self._happened.append(turn)
+
+    def _announce(self, turn: UserTurn) -> None:
+        turn.announced = True
+        self._observer.speech_started(turn)
+
+    def _decide(self, turn: UserTurn, verdict: Verdict | None) -> None:
+        if verdict is None or turn.interruption is None:
+            return
+        turn.interruption = None
+        self._observer.interruption_judged(turn, verdict is Verdict.CONFIRMED)
+        # A verdict concerns what is being played now: it overtakes whatever waits for a transcript.
+        if verdict is Verdict.CONFIRMED:
+            self._observer.deliver(InterruptionConfirmed(turn.number))
+            self._announce(turn)
+            if turn.ended_clock_s is not None:
+                self._observer.speech_stopped(turn)
+        else:
+            self._observer.deliver(InterruptionRejected(turn.number))
+            if self._turn is turn:
+                self.drop()
+
+    def _heard(self, turn: UserTurn, transcript: Transcript) -> None:
+        if turn is self._turn:
+            self._endpointer.hear(transcript.text)
+        if turn.interruption is not None:
+            self._decide(turn, turn.interruption.hear(transcript.text, final=transcript.is_final))
+        if turn.announced:
+            self._observer.understood(turn, transcript)
+
+    async def _attend(self, turn: UserTurn) -> None:
+        """Own one utterance's recognition, from its first sound to its final transcript."""
+        try:
+            async with turn.utterance:
+                while (ask := await turn.asked.get()) is Ask.FLUSH:
+                    await self._flush(turn)
+                if ask is Ask.FINISH:
+                    await self._finish(turn)
+        except GoAssistError as error:
+            self._observer.recognition_failed(turn, error)
+            if self._turn is turn:
+                self._end(turn.last_speech, self._received)
+                self._endpointer.reset()
+            self._conclude(turn, turn.transcript.text if turn.transcript is not None else "")
+
+    async def _flush(self, turn: UserTurn) -> None:
+        pause = turn.pauses
+        transcript = await turn.utterance.flush()
+        if pause == turn.pauses:
+            turn.transcript = transcript
+            self._heard(turn, transcript)
+            if turn.interruption is None:
+                self.deliver_in_order(SpeechPaused(turn.number, transcript.text))
+
+    async def _finish(self, turn: UserTurn) -> None:
+        # The flush of the pause that ended the turn has heard all its words: nobody waits for the END's answer.
+        if turn.transcript is not None:
+            self._conclude(turn, turn.transcript.text)
+            await turn.utterance.finish()
+        else:
+            transcript = await turn.utterance.finish()
+            self._heard(turn, transcript)
+            self._conclude(turn, transcript.text)
+
+    def _conclude(self, turn: UserTurn, text: str) -> None:
+        """The turn's text is known for good."""
+        if turn.text is None:
+            if turn.interruption is not None:
+                self._decide(turn, Verdict.REJECTED if interruption.is_backchannel(text) else Verdict.CONFIRMED)
+            turn.text = text
+            self._deliver()
+
+    def _deliver(self) -> None:
+        while self._happened:
+            first = self._happened[0]
+            if isinstance(first, UserTurn):
+                if first.text is None:
+                    return
+                self._observer.turn_concluded(first)
+                first = TurnEnded(first.number, first.text)
+            self._happened.popleft()
+            self._observer.deliver(first)

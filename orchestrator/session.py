@@ -1,0 +1,302 @@
+"""One call: owns its tasks, and carries out what the conversation decides.
+
+Sound comes in through `audio_received` and goes out through the `output`; what happens is told to `notify`. All
+methods but `run` are synchronous, take effect at once and are called on the event loop.
+"""
+
+import asyncio
+import secrets
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+from typing import assert_never
+
+from orchestrator import notifications as told
+from orchestrator.config import SessionConfig
+from orchestrator.core import events as core
+from orchestrator.core.conversation import Conversation
+from orchestrator.core.history import History, Item, Message, Modality
+from orchestrator.errors import GoAssistError, InvalidRequestError
+from orchestrator.listener import Listener, UserTurn
+from orchestrator.models import Models
+from orchestrator.response import AudioOutput
+from orchestrator.speaker import Speaker, TurnEnd
+from orchestrator.triton.asr import Transcript
+from orchestrator.turn_rules import endpointing_rules, policy
+from orchestrator.vad import SAMPLE_RATE, VoiceDetector
+
+
+class _ClosedError(Exception):
+    """Leaves the task group, which cancels what is left in it."""
+
+
+class Session:
+    """A conversation with one user. `run` lives as long as the call; `close` ends it."""
+
+    def __init__(
+        self,
+        session_id: str,
+        *,
+        models: Models,
+        detector: VoiceDetector,
+        config: SessionConfig,
+        output: AudioOutput,
+        notify: Callable[[told.Notification], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.id = session_id
+        self.config = config
+        self.history = History()
+        self.close_reason: str | None = None
+        self._notify = notify
+        self._clock = clock
+        self._tag = secrets.token_hex(6)
+        self._tasks = asyncio.TaskGroup()
+        self._closed = asyncio.Event()
+        self._conversation = Conversation(policy(config))
+        self._events: deque[core.Event] = deque()
+        self._delivering = False
+        self._turns = 0
+        self._user_turn: UserTurn | None = None  # begun last and not committed or forgotten
+        self._turn_end: TurnEnd | None = None
+        self._requested = config  # the configuration of the response that was requested last
+        self._cancel_reason: told.CancelReason = "turn_detected"
+        self._speaker = Speaker(
+            tag=self._tag,
+            history=self.history,
+            models=models,
+            output=output,
+            tasks=self._tasks,
+            notify=notify,
+            deliver=self.deliver,
+            clock=clock,
+        )
+        self._listener = Listener(
+            self,
+            recognizer=models.asr,
+            detector=detector,
+            tasks=self._tasks,
+            clock=clock,
+            rules=endpointing_rules(config),
+            language=config.language,
+            hotwords=config.hotwords,
+        )
+
+    async def run(self) -> None:
+        """Hold the call until it is closed; every task of the call has ended when this returns."""
+        try:
+            async with self._tasks:
+                await self._closed.wait()
+                raise _ClosedError
+        except* _ClosedError:
+            pass
+        finally:
+            self._listener.close()
+
+    def close(self, reason: str) -> None:
+        """End the call. Closing twice is harmless."""
+        if self.close_reason is None:
+            self.close_reason = reason
+            self.deliver(core.HungUp())
+
+    # What the transport brings.
+
+    def audio_received(self, pcm16_16k: bytes) -> None:
+        """Sound from the microphone: INT16 mono at 16 kHz, in order, without holes."""
+        if self.close_reason is None:
+            self._listener.audio_received(pcm16_16k)
+
+    def playback_started(self, turn: int) -> None:
+        """The output sent the first sample of a response."""
+        self._speaker.playback_started(turn)
+
+    def playback_finished(self, turn: int) -> None:
+        """The output sent the last sample of a response."""
+        self._speaker.playback_finished(turn)
+
+    # What the client asks for. InvalidRequestError says why it cannot be.
+
+    @property
+    def state(self) -> core.State:
+        """The conversation's state."""
+        return self._conversation.state
+
+    @property
+    def response_id(self) -> str | None:
+        """The id of the response that is generated or played now."""
+        return self._speaker.response_id
+
+    def configure(self, config: SessionConfig) -> None:
+        """Change the configuration; it holds from the next window, turn and response on."""
+        self.config = config
+        self._conversation.set_policy(policy(config))
+        self._listener.set_rules(endpointing_rules(config))
+        self._listener.language, self._listener.hotwords = config.language, config.hotwords
+
+    def add_item(self, item: Item, after: str | None = None) -> None:
+        """Add a typed item to the conversation."""
+        try:
+            self.history.add(item, after=after)
+        except ValueError as error:
+            raise InvalidRequestError(str(error), param="item.id") from error
+        except KeyError as error:
+            raise InvalidRequestError(
+                f"there is no item {after!r} to add one after", param="previous_item_id"
+            ) from error
+        self._notify(told.ItemAdded(item, self.history.previous_id(item.id), done=True))
+
+    def delete_item(self, item_id: str) -> None:
+        """Remove an item from the conversation."""
+        try:
+            self.history.delete(item_id)
+        except KeyError as error:
+            raise InvalidRequestError(f"there is no item {item_id!r}", param="item_id") from error
+        self._notify(told.ItemDeleted(item_id))
+
+    def truncate_item(self, item_id: str, audio_end_ms: int) -> None:
+        """Keep of the latest answer what its first `audio_end_ms` say: the client has played no more."""
+        self._speaker.keep_heard(item_id, audio_end_ms / 1000)
+
+    def request_response(self, *, instructions: str | None = None, modality: Modality | None = None) -> None:
+        """Answer the conversation as it stands, after the transcripts that are still awaited."""
+        self._requested = replace(
+            self.config,
+            instructions=self.config.instructions if instructions is None else instructions,
+            modality=modality or self.config.modality,
+        )
+        self._listener.deliver_in_order(core.ResponseRequested(self.next_turn()))
+
+    def cancel_response(self, response_id: str | None = None) -> None:
+        """Silence and cancel the response of that id, or whichever there is."""
+        current = self._speaker.response_id
+        if current is None or response_id not in (None, current):
+            raise InvalidRequestError("there is no such active response to cancel", param="response_id")
+        self._cancel_reason = "client_cancelled"
+        self.deliver(core.CancelRequested())
+        self._cancel_reason = "turn_detected"
+
+    def clear_output(self) -> None:
+        """Silence the agent, if it speaks."""
+        if self._speaker.busy:
+            self.cancel_response()
+
+    def commit_audio(self) -> None:
+        """The user's utterance is over (push-to-talk)."""
+        if not self._listener.commit():
+            raise InvalidRequestError("there is no speech to commit in the input audio buffer")
+
+    def clear_audio(self) -> None:
+        """Forget what the user has said since the last turn (push-to-talk)."""
+        self._listener.drop()
+        self._notify(told.AudioCleared())
+
+    # What the listener needs (ListenerObserver).
+
+    def next_turn(self) -> int:
+        """A number for a new turn."""
+        self._turns += 1
+        return self._turns
+
+    def awaiting_verdict(self) -> bool:
+        """Whether playout is paused because of speech."""
+        return self._conversation.paused
+
+    def speech_started(self, turn: UserTurn) -> None:
+        """The user speaks to the agent."""
+        self._user_turn = turn
+        self._notify(told.SpeechStarted(self._user_item_id(turn.number), turn.began_at * 1000 // SAMPLE_RATE))
+
+    def speech_stopped(self, turn: UserTurn) -> None:
+        """The user's turn is over."""
+        self._notify(told.SpeechStopped(self._user_item_id(turn.number), turn.last_speech * 1000 // SAMPLE_RATE))
+
+    def understood(self, turn: UserTurn, transcript: Transcript) -> None:
+        """A newer transcript of what the user says."""
+        item_id = self._user_item_id(turn.number)
+        self._notify(told.TranscriptPartial(item_id, transcript.text, transcript.stable_chars))
+
+    def recognition_failed(self, turn: UserTurn, error: GoAssistError) -> None:
+        """What the user said is lost; say so, and hear the next turn."""
+        self._notify(told.Failed(error.code, f"Your words could not be recognised: {error}", "server_error"))
+
+    def turn_concluded(self, turn: UserTurn) -> None:
+        """The turn's text is known; its TurnEnd event follows."""
+        now = self._clock()
+        decided = turn.ended_clock_s if turn.ended_clock_s is not None else now
+        self._turn_end = TurnEnd(decided - (turn.ended_at - turn.last_speech) / SAMPLE_RATE, decided, now)
+        self._user_turn = turn
+
+    def interruption_judged(self, turn: UserTurn, confirmed: bool) -> None:
+        """Whether speech that paused the agent was meant for it."""
+        after_ms = self._listener.received_ms - turn.began_at * 1000 // SAMPLE_RATE
+        self._notify(told.InterruptionJudged(turn.number, confirmed, after_ms))
+
+    # Events in, commands out.
+
+    def deliver(self, event: core.Event) -> None:
+        """Feed the conversation, and carry out what it decides. Events that this causes wait their turn."""
+        self._events.append(event)
+        if self._delivering:
+            return
+        self._delivering = True
+        try:
+            while self._events:
+                for command in self._conversation.receive(self._events.popleft()):
+                    self._carry_out(command)
+        finally:
+            self._delivering = False
+
+    def _carry_out(self, command: core.Command) -> None:
+        match command:
+            case core.Enter(state, previous, turn):
+                at_ms = self._listener.received_ms
+                self._notify(told.StateChanged(state.value, previous.value, turn, at_ms))
+            case core.Speculate(turn, text):
+                messages = [*self._messages(self.config), Message("user", text)]
+                self._speaker.speculate(turn, messages, self.config)
+            case core.DropSpeculation(turn):
+                self._speaker.drop(turn)
+            case core.CommitUserTurn(turn, text):
+                self._commit(turn, text)
+            case core.StartResponse(turn):
+                config = self.config if self._answers_speech(turn) else self._requested
+                self._speaker.start(turn, self._messages(config), config, self._end_of(turn))
+            case core.ReleaseResponse(turn):
+                self._speaker.release(turn, self._end_of(turn))
+            case core.PausePlayout(turn):
+                self._speaker.pause(turn)
+            case core.ResumePlayout(turn):
+                self._speaker.resume(turn)
+            case core.CancelResponse(turn):
+                self._speaker.cancel(turn, self._cancel_reason)
+            case core.TruncateHistory(turn):
+                self._speaker.truncate(turn)
+            case core.ReportFailure(turn):
+                self._speaker.report(turn)
+            case core.CloseSession():
+                self._closed.set()
+            case _:
+                assert_never(command)
+
+    def _commit(self, turn: int, text: str) -> None:
+        item = Item(self._user_item_id(turn), "user", text, "audio")
+        self.history.add(item)
+        previous = self.history.previous_id(item.id)
+        audio_s = self._user_turn.audio_s if self._answers_speech(turn) and self._user_turn is not None else 0.0
+        self._notify(told.AudioCommitted(item.id, previous))
+        self._notify(told.ItemAdded(item, previous, done=False))
+        self._notify(told.TranscriptCompleted(item.id, text, audio_s))
+        self._notify(told.ItemDone(item, previous))
+
+    def _messages(self, config: SessionConfig) -> list[Message]:
+        return self.history.messages(config.instructions)
+
+    def _answers_speech(self, turn: int) -> bool:
+        return self._user_turn is not None and self._user_turn.number == turn
+
+    def _end_of(self, turn: int) -> TurnEnd | None:
+        return self._turn_end if self._answers_speech(turn) else None
+
+    def _user_item_id(self, turn: int) -> str:
+        return f"item_{self._tag}_{turn}u"

@@ -1,0 +1,286 @@
+"""The speaking side of a session: the response that is heard, the one that is held, and what of it was heard."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from orchestrator import notifications as told
+from orchestrator.config import SessionConfig
+from orchestrator.core import events as core
+from orchestrator.core.history import History, Item, Message
+from orchestrator.errors import GoAssistError, InvalidRequestError
+from orchestrator.models import Models
+from orchestrator.response import AudioOutput, Response
+from orchestrator.triton.tts import AudioChunk
+
+
+@dataclass(frozen=True, slots=True)
+class TurnEnd:
+    """When the user's turn ended, in seconds of the session's clock: its last speech, the decision, its transcript."""
+
+    last_speech: float
+    decided: float
+    transcribed: float
+
+
+@dataclass(slots=True, eq=False)
+class Answer:
+    """A response that the client knows of."""
+
+    response: Response
+    response_id: str
+    item_id: str
+    end: TurnEnd | None
+    task: asyncio.Task[None] | None = None
+    playing: bool = False  # its first sample was sent
+    heard_s: float = 0.0  # how much was played when it was cancelled
+    reason: told.CancelReason | None = None  # it is being cancelled
+    error: GoAssistError | None = None
+
+
+class Speaker:
+    """Carries out the conversation's commands about responses; reports what becomes of them to `deliver`."""
+
+    def __init__(
+        self,
+        *,
+        tag: str,
+        history: History,
+        models: Models,
+        output: AudioOutput,
+        tasks: asyncio.TaskGroup,
+        notify: Callable[[told.Notification], None],
+        deliver: Callable[[core.Event], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self._tag = tag
+        self._history = history
+        self._models = models
+        self._output = output
+        self._tasks = tasks
+        self._notify = notify
+        self._deliver = deliver
+        self._clock = clock
+        self._answer: Answer | None = None  # generated or played now
+        self._latest: Answer | None = None  # begun last
+        self._held: tuple[Response, asyncio.Task[None]] | None = None
+
+    @property
+    def response_id(self) -> str | None:
+        """The id of the response that is generated or played now."""
+        return self._answer.response_id if self._answer is not None else None
+
+    @property
+    def busy(self) -> bool:
+        """Whether a response is being generated or played."""
+        return self._answer is not None
+
+    def speculate(self, turn: int, messages: Sequence[Message], config: SessionConfig) -> None:
+        """Prepare a response and hold it."""
+        response = self._response(turn, messages, config, held=True)
+        self._held = response, self._tasks.create_task(self._run(response), name=f"speculate on turn {turn}")
+
+    def drop(self, turn: int) -> None:
+        """Forget the held response."""
+        if self._held is not None and self._held[0].turn == turn:
+            response, task = self._held
+            self._held = None
+            task.cancel()
+            self._notify(told.SpeculationDropped(turn, len(response.text), response.held_audio_s))
+
+    def start(self, turn: int, messages: Sequence[Message], config: SessionConfig, end: TurnEnd | None) -> None:
+        """Begin a response that is heard as soon as it has sound."""
+        response = self._response(turn, messages, config, held=False)
+        self._announce(response, end).task = self._tasks.create_task(self._run(response), name=f"answer turn {turn}")
+
+    def release(self, turn: int, end: TurnEnd | None) -> None:
+        """Let the held response be heard."""
+        assert self._held is not None
+        response, task = self._held
+        assert response.turn == turn
+        self._held = None
+        self._announce(response, end).task = task
+        response.release()
+
+    def pause(self, turn: int) -> None:
+        """Fall silent, lose nothing."""
+        self._output.pause()
+
+    def resume(self, turn: int) -> None:
+        """Go on after a pause."""
+        self._output.resume()
+
+    def cancel(self, turn: int, reason: told.CancelReason) -> None:
+        """Silence the response at once and cancel its streams; ResponseCancelled follows."""
+        answer = self._current(turn)
+        answer.reason = reason
+        answer.heard_s = self._output.played_s
+        self._output.clear()
+        if answer.playing:
+            self._notify(told.OutputAudioCleared(answer.response_id))
+        else:
+            self._history.set_text(answer.item_id, "")
+        assert answer.task is not None
+        if answer.task.done():
+            self._cancelled(answer)
+        else:
+            answer.task.cancel()
+
+    def truncate(self, turn: int) -> None:
+        """Keep of the cancelled response what was heard."""
+        answer = self._latest
+        assert answer is not None
+        assert answer.response.turn == turn
+        self.keep_heard(answer.item_id, answer.heard_s)
+
+    def keep_heard(self, item_id: str, heard_s: float) -> None:
+        """Reduce the latest answer's item to the words of its first `heard_s` seconds; no other can be reduced."""
+        answer = self._latest
+        if answer is None or answer.item_id != item_id:
+            raise InvalidRequestError(
+                f"only the latest answer can be truncated, {item_id!r} is not it", param="item_id"
+            )
+        text = answer.response.heard.text(heard_s)
+        self._history.set_text(item_id, text)
+        self._notify(told.ItemTruncated(item_id, round(heard_s * 1000), text))
+
+    def report(self, turn: int) -> None:
+        """Tell the client why the response failed."""
+        answer = self._answer
+        if answer is not None and answer.response.turn == turn and answer.error is not None:
+            error = answer.error
+            self._notify(told.Failed(error.code, f"The answer failed: {error}", "server_error"))
+            if not answer.playing:
+                self._answer = None
+
+    def playback_started(self, turn: int) -> None:
+        """The output sent the first sample of the response."""
+        answer = self._answer
+        if answer is None or answer.response.turn != turn or answer.reason is not None:
+            return
+        answer.playing = True
+        self._notify(told.OutputAudioStarted(answer.response_id))
+        self._deliver(core.PlaybackStarted(turn))
+        self._notify(self._metrics(answer))
+
+    def playback_finished(self, turn: int) -> None:
+        """The output sent the last sample of the response."""
+        answer = self._answer
+        if answer is None or answer.response.turn != turn or answer.reason is not None:
+            return
+        if answer.playing:
+            self._notify(told.OutputAudioStopped(answer.response_id))
+        self._answer = None
+        self._deliver(core.PlaybackFinished(turn))
+
+    def _response(self, turn: int, messages: Sequence[Message], config: SessionConfig, *, held: bool) -> Response:
+        return Response(
+            turn,
+            messages,
+            models=self._models,
+            config=config,
+            output=self._output,
+            on_text=self._text,
+            on_audio=self._audio,
+            clock=self._clock,
+            held=held,
+        )
+
+    def _announce(self, response: Response, end: TurnEnd | None) -> Answer:
+        turn = response.turn
+        answer = Answer(response, f"resp_{self._tag}_{turn}", f"item_{self._tag}_{turn}a", end)
+        self._answer = self._latest = answer
+        item = Item(answer.item_id, "assistant", "", response.config.modality, complete=False)
+        self._history.add(item)
+        previous = self._history.previous_id(item.id)
+        self._notify(told.ResponseStarted(answer.response_id, item.id, previous, response.config.modality))
+        self._output.begin(turn)
+        return answer
+
+    def _current(self, turn: int) -> Answer:
+        assert self._answer is not None
+        assert self._answer.response.turn == turn
+        return self._answer
+
+    def _text(self, delta: str) -> None:
+        if self._answer is not None:
+            self._notify(told.ResponseText(self._answer.response_id, self._answer.item_id, delta))
+
+    def _audio(self, chunk: AudioChunk) -> None:
+        if self._answer is not None:
+            ids = self._answer.response_id, self._answer.item_id
+            self._notify(told.ResponseAudio(*ids, chunk.pcm16, chunk.sample_rate))
+
+    async def _run(self, response: Response) -> None:
+        """The task of one response, held or heard. What it comes to is told only if the client knows of it."""
+        try:
+            await response.run()
+        except GoAssistError as error:
+            self._failed(response, error)
+        except asyncio.CancelledError:
+            answer = self._answer_of(response)
+            if answer is not None and answer.reason is not None:
+                self._finished(answer, "cancelled")
+                self._cancelled(answer)
+            raise
+        else:
+            answer = self._answer_of(response)
+            assert answer is not None
+            self._history.set_text(answer.item_id, response.text)
+            self._finished(answer, "completed")
+            self._output.end()
+
+    def _failed(self, response: Response, error: GoAssistError) -> None:
+        answer = self._answer_of(response)
+        if answer is not None:
+            answer.error = error
+            self._finished(answer, "failed")
+            if answer.playing:
+                # What was synthesised is spoken to its end; then the turn is over.
+                self._history.set_text(answer.item_id, response.heard.text(response.heard.duration_s))
+                self._output.end()
+            else:
+                self._history.set_text(answer.item_id, "")
+                self._output.clear()
+        self._deliver(core.ResponseFailed(response.turn))
+
+    def _finished(self, answer: Answer, status: told.ResponseStatus) -> None:
+        response, error = answer.response, answer.error
+        self._notify(
+            told.ResponseFinished(
+                answer.response_id,
+                answer.item_id,
+                status,
+                response.text,
+                response.input_tokens,
+                response.output_tokens,
+                answer.reason,
+                error.code if error is not None else None,
+                str(error) if error is not None else None,
+            )
+        )
+
+    def _cancelled(self, answer: Answer) -> None:
+        self._answer = None
+        self._deliver(core.ResponseCancelled(answer.response.turn))
+
+    def _answer_of(self, response: Response) -> Answer | None:
+        return self._answer if self._answer is not None and self._answer.response is response else None
+
+    def _metrics(self, answer: Answer) -> told.TurnMetrics:
+        end, times, now = answer.end, answer.response.timings, self._clock()
+
+        def ms(start: float | None, stop: float | None) -> float | None:
+            return round((stop - start) * 1000, 1) if start is not None and stop is not None else None
+
+        return told.TurnMetrics(
+            turn=answer.response.turn,
+            response_id=answer.response_id,
+            endpointing_ms=ms(end.last_speech, end.decided) if end else None,
+            transcript_ms=ms(end.decided, end.transcribed) if end else None,
+            ttft_ms=ms(times.started, times.first_text),
+            tts_first_chunk_ms=ms(times.first_phrase, times.first_audio),
+            ttfa_ms=ms(end.decided, now) if end else ms(times.started, now),
+            voice_to_voice_ms=ms(end.last_speech, now) if end else None,
+            speculative=answer.response.speculative,
+        )
