@@ -1,0 +1,91 @@
+"""The 20 ms clock that every call's frames are sent by: one per process, so that a call costs no timer and no task."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+PERIOD_S = 0.02
+SLOTS = 10
+CATCH_UP_PERIODS = 10  # frames sent in one burst after a stall; of a longer one the rest is skipped
+WINDOW_S = 10.0
+
+Callback = Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Lateness:
+    """How late the frames of the last `WINDOW_S` seconds left, in seconds; zero where none were due."""
+
+    p99_s: float
+    max_s: float
+
+
+class Ticker:
+    """Calls every callback once per period, counted from a fixed start, so that errors never add up.
+
+    Callbacks are spread over slots of 2 ms, so that many calls do not queue behind one wake-up. A timer is armed only
+    for slots that have callbacks. A callback that raises is reported by the event loop and is called again next time.
+    """
+
+    def __init__(self) -> None:
+        self._slots: list[list[Callback]] = [[] for _ in range(SLOTS)]
+        self._origin = time.monotonic()
+        self._timer: asyncio.TimerHandle | None = None
+        self._next = 0  # the slot, counted from the origin, that the timer is armed for
+        self._late: deque[tuple[float, float]] = deque(maxlen=int(WINDOW_S / PERIOD_S) * SLOTS)
+
+    def add(self, callback: Callback) -> Callback:
+        """Call `callback` every 20 ms from now on; returns the function that stops it, once or more often."""
+        slot = min(self._slots, key=len)
+        slot.append(callback)
+        soon = int((time.monotonic() - self._origin) * SLOTS / PERIOD_S) + 1
+        if self._timer is None:
+            self._arm(soon)
+        elif len(slot) == 1:  # the slot was asleep, and may be due before the one that the timer waits for
+            self._timer.cancel()
+            self._arm(min(self._next, soon))
+
+        def remove() -> None:
+            if callback in slot:
+                slot.remove(callback)
+
+        return remove
+
+    def __len__(self) -> int:
+        return sum(map(len, self._slots))
+
+    def lateness(self) -> Lateness:
+        """What the admission of further calls goes by: frames late by more than a few ms mean a full process."""
+        oldest = time.monotonic() - WINDOW_S
+        late = sorted(each for at, each in self._late if at >= oldest)
+        return Lateness(late[len(late) * 99 // 100], late[-1]) if late else Lateness(0.0, 0.0)
+
+    def _arm(self, first: int) -> None:
+        """Wait for the first slot from `first` on that has callbacks."""
+        self._timer = None
+        for slot in range(first, first + SLOTS):
+            if self._slots[slot % SLOTS]:
+                self._next = slot
+                due = self._origin + slot * PERIOD_S / SLOTS
+                self._timer = asyncio.get_running_loop().call_later(max(0.0, due - time.monotonic()), self._tick)
+                return
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        late = now - (self._origin + self._next * PERIOD_S / SLOTS)
+        self._late.append((now, max(0.0, late)))
+        callbacks = tuple(self._slots[self._next % SLOTS])
+        skipped = max(0, int(late / PERIOD_S) - CATCH_UP_PERIODS)
+        self._arm(self._next + 1 + skipped * SLOTS)
+        self._call(callbacks)
+
+    def _call(self, callbacks: tuple[Callback, ...]) -> None:
+        for index, callback in enumerate(callbacks):
+            try:
+                callback()
+            except BaseException:
+                # One call's error, which the loop reports, must not cost the calls behind it their frame.
+                asyncio.get_running_loop().call_soon(self._call, callbacks[index + 1 :])
+                raise
