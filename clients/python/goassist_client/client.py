@@ -1,0 +1,318 @@
+"""One call with the agent, from the caller's side: a microphone that plays sound, an ear, and the events.
+
+    async with VoiceClient("http://127.0.0.1:8081") as client:
+        await client.say("question.wav")
+        done = await client.wait_for("response.done")
+        await client.wait_for("output_audio_buffer.stopped")
+        write_wav("answer.wav", client.heard.samples(), SAMPLE_RATE)
+
+All times are seconds on the client's own clock (`client.now()`), which starts at 0 with the object.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import numpy as np
+from aiortc import (
+    RTCBundlePolicy,
+    RTCConfiguration,
+    RTCDataChannel,
+    RTCPeerConnection,
+    RTCRtpSender,
+    RTCSessionDescription,
+)
+from aiortc.rtp import RtpPacket
+
+from goassist_client.errors import CallError, ConnectionLostError, NoAnswerError, RefusedError
+from goassist_client.events import ServerEvent
+from goassist_client.microphone import MicrophoneTrack
+from goassist_client.recording import Packet, Recording
+from goassist_client.signalling import Signalling
+from goassist_client.sound import MICROPHONE_RATE, Samples, read_sound, sounding_span
+
+CONNECT_TIMEOUT_S = 15.0
+CLOSE_TIMEOUT_S = 5.0
+
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """When a piece of sound went out: all of it, and the part of it that can be heard."""
+
+    began_s: float
+    ended_s: float
+    speech_began_s: float
+    speech_ended_s: float
+
+
+class VoiceClient:
+    """A call to the server at `url`; use it as an async context manager, or call connect() and close().
+
+    session: fields of `session.update` to call with (instructions, audio, …).
+    live: gives 20 ms of a real microphone (16 kHz) whenever nothing else is being said.
+    on_event, on_sound: called with each event and each packet as it arrives; they must not block.
+    keep_samples: False keeps levels only, for long or many calls.
+    """
+
+    def __init__(
+        self,
+        url: str = "http://127.0.0.1:8081",
+        *,
+        session: dict[str, Any] | None = None,
+        api_key: str | None = None,
+        live: Callable[[], Samples] | None = None,
+        on_event: Callable[[ServerEvent], None] | None = None,
+        on_sound: Callable[[Packet], None] | None = None,
+        keep_samples: bool = True,
+    ) -> None:
+        self.events: list[ServerEvent] = []
+        self.heard = Recording(keep_samples=keep_samples)
+        self.call_id: str | None = None
+        self._origin_s = time.monotonic()
+        self._signalling = Signalling(url, api_key=api_key)
+        self._session = session
+        self._live = live
+        self._on_event = on_event
+        self._on_sound = on_sound
+        self._microphone: MicrophoneTrack | None = None
+        self._channel: RTCDataChannel | None = None
+        self._peer: RTCPeerConnection | None = None
+        self._location: str | None = None
+        self._lost: str | None = None
+        self._closing = False
+        self._changed = asyncio.Event()
+        self._turn_began = 0
+        self._returned: dict[str, int] = {}
+
+    async def __aenter__(self) -> Self:
+        await self.connect()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def now(self) -> float:
+        """Seconds on the client's clock."""
+        return time.monotonic() - self._origin_s
+
+    @property
+    def lost(self) -> str | None:
+        """Why the call ended without close(), None while it has not."""
+        return self._lost
+
+    async def connect(self) -> None:
+        """Call the server; returns once its `session.created` is here. Raises a CallError that says what to do."""
+        try:
+            await self._call()
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Hang up and release everything; harmless when repeated."""
+        if self._closing:
+            return
+        self._closing = True
+        if self._location is not None and self._lost is None:
+            # A server that is gone needs no goodbye.
+            with suppress(CallError):
+                await self._signalling.hang_up(self._location)
+        await self._signalling.aclose()
+        if self._peer is not None:
+            # aiortc's close() can wait for a transport that never ends.
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._peer.close(), CLOSE_TIMEOUT_S)
+        if self._microphone is not None:
+            self._microphone.stop()
+        self._wake()
+
+    async def say(self, sound: str | Path | bytes | Samples) -> Spoken:
+        """Play a sound file, or 16 kHz mono samples (array or INT16 little endian bytes), into the microphone.
+
+        Returns when the last sample has been sent, in real time. Raises SoundError, ConnectionLostError.
+        """
+        microphone = self._connected(self._microphone)
+        if isinstance(sound, bytes):
+            samples = np.frombuffer(sound, np.int16)
+        elif isinstance(sound, np.ndarray):
+            samples = sound
+        else:
+            samples = await asyncio.to_thread(read_sound, sound)
+        first, last = sounding_span(samples, MICROPHONE_RATE)
+        self._turn_began = len(self.events)
+        playing = microphone.play(samples)
+        try:
+            ended_at = await playing.ended
+        finally:
+            microphone.drop(playing)
+        if ended_at is None:
+            raise ConnectionLostError(self._lost or "the call was closed while something was being said")
+        ended_s = ended_at - self._origin_s
+        began_s = ended_s - len(samples) / MICROPHONE_RATE
+        return Spoken(began_s, ended_s, began_s + first / MICROPHONE_RATE, began_s + last / MICROPHONE_RATE)
+
+    def write(self, text: str) -> None:
+        """Type `text` as the user's turn and ask for the answer. Raises ConnectionLostError."""
+        self._turn_began = len(self.events)
+        content = [{"type": "input_text", "text": text}]
+        self.send("conversation.item.create", item={"type": "message", "role": "user", "content": content})
+        self.send("response.create")
+
+    def send(self, event_type: str, **fields: Any) -> None:
+        """Send any client event of the Realtime API. Raises ConnectionLostError."""
+        self.send_raw(json.dumps({"type": event_type, **fields}))
+
+    def send_raw(self, text: str) -> None:
+        """Send `text` as it is on the data channel `oai-events`. Raises ConnectionLostError."""
+        self._connected(self._channel).send(text)
+
+    async def wait_for(
+        self,
+        event_type: str,
+        *,
+        where: Callable[[ServerEvent], bool] | None = None,
+        after_s: float | None = None,
+        timeout_s: float = 20.0,
+    ) -> ServerEvent:
+        """The next event of that type, for which `where` holds; one that has arrived already counts.
+
+        Each call returns an event once: the first since the latest say() or write() began that no earlier
+        wait_for() of this type returned. With `after_s` it is the first that arrived at or after that time.
+        Raises NoAnswerError after `timeout_s`, ConnectionLostError if the call ends first.
+        """
+        start = 0 if after_s is not None else max(self._turn_began, self._returned.get(event_type, 0))
+
+        def find() -> int | None:
+            for index in range(start, len(self.events)):
+                event = self.events[index]
+                late_enough = after_s is None or event.at_s >= after_s
+                if event.type == event_type and late_enough and (where is None or where(event)):
+                    return index
+            return None
+
+        index = await self._until(find, event_type, timeout_s)
+        self._returned[event_type] = max(index + 1, self._returned.get(event_type, 0))
+        return self.events[index]
+
+    async def wait_until_audible(self, *, after_s: float | None = None, timeout_s: float = 20.0) -> float:
+        """When the first audible packet of the agent arrived at or after `after_s` (default: now)."""
+        since_s = self.now() if after_s is None else after_s
+        return await self._until(lambda: self.heard.first_audible_s(since_s), "a sound of the agent", timeout_s)
+
+    async def wait_until_silent(self, *, for_s: float = 0.2, timeout_s: float = 20.0) -> float:
+        """When the agent fell silent: the arrival of its last audible packet, once `for_s` of silence followed it.
+
+        Packets that stop arriving are silence too. With nothing heard yet the silence began at 0.
+        """
+        deadline_s = self.now() + timeout_s
+        while True:
+            last_s = self.heard.last_audible_s() or 0.0
+            remaining_s = last_s + for_s - self.now()
+            if remaining_s <= 0:
+                return last_s
+            if self.now() >= deadline_s:
+                raise NoAnswerError(f"the agent was not silent for {for_s:.1f} s within {timeout_s:.0f} s")
+            await asyncio.sleep(remaining_s)
+
+    async def _call(self) -> None:
+        self._microphone = MicrophoneTrack(self._live)
+        self._peer = RTCPeerConnection(RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
+        self._peer.on("connectionstatechange", self._connection_changed)
+        transceiver = self._peer.addTransceiver(self._microphone)
+        transceiver.setCodecPreferences(
+            [codec for codec in RTCRtpSender.getCapabilities("audio").codecs if codec.mimeType == "audio/opus"]
+        )
+        # aiortc's own path holds each packet for 80 ms and decodes in a thread; here arrival is what counts.
+        transceiver.receiver._handle_rtp_packet = self._rtp_arrived  # type: ignore[method-assign]
+        if self._signalling.on_this_machine:
+            _also_offer_loopback(self._peer)
+        # After the audio: aiortc connects a bundle through the first line of the offer, which audio is.
+        self._channel = self._peer.createDataChannel("oai-events")
+        self._channel.on("message", self._message_arrived)
+        self._channel.on("close", lambda: self._end("the server closed the call"))
+        await self._peer.setLocalDescription(await self._peer.createOffer())
+        call = await self._signalling.call(self._peer.localDescription.sdp, self._session)
+        self._location = call.location
+        self.call_id = call.location.rsplit("/", 1)[-1] if call.location else None
+        try:
+            await self._peer.setRemoteDescription(RTCSessionDescription(call.answer_sdp, "answer"))
+        except (ValueError, AttributeError, KeyError, IndexError, AssertionError) as error:
+            raise RefusedError(f"the server's SDP answer cannot be understood: {error}") from error
+        try:
+            await self.wait_for("session.created", timeout_s=CONNECT_TIMEOUT_S)
+        except NoAnswerError as error:
+            raise ConnectionLostError(
+                f"the server answered, but no connection came up within {CONNECT_TIMEOUT_S:.0f} s: "
+                "is UDP between here and there blocked?"
+            ) from error
+
+    def _connected(self, part: Found | None) -> Found:
+        if self._lost is not None:
+            raise ConnectionLostError(self._lost)
+        if part is None or self._closing:
+            raise ConnectionLostError("the call is not connected")
+        return part
+
+    async def _until(self, find: Callable[[], Found | None], what: str, timeout_s: float) -> Found:
+        try:
+            async with asyncio.timeout(timeout_s):
+                while (found := find()) is None:
+                    self._connected(self._peer)
+                    await self._changed.wait()
+                return found
+        except TimeoutError as error:
+            recent = ", ".join(event.type for event in self.events[-5:]) or "none"
+            raise NoAnswerError(f"no {what} within {timeout_s:.1f} s; the latest events were: {recent}") from error
+
+    def _wake(self) -> None:
+        # Waiters hold the old event; whoever waits next gets a fresh one.
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    def _end(self, reason: str) -> None:
+        if self._lost is None and not self._closing:
+            self._lost = reason
+            if self._microphone is not None:
+                self._microphone.stop()
+            self._wake()
+
+    def _connection_changed(self) -> None:
+        if self._peer is not None and self._peer.connectionState in ("failed", "closed"):
+            self._end(f"the connection to the server {self._peer.connectionState}")
+
+    def _message_arrived(self, message: str | bytes) -> None:
+        fields = json.loads(message)
+        event = ServerEvent(fields["type"], self.now(), fields)
+        self.events.append(event)
+        if self._on_event is not None:
+            self._on_event(event)
+        self._wake()
+
+    async def _rtp_arrived(self, packet: RtpPacket, arrival_time_ms: int) -> None:
+        if packet.payload and not self._closing:
+            heard = self.heard.add(packet.payload, packet.timestamp, self.now())
+            if self._on_sound is not None:
+                self._on_sound(heard)
+            self._wake()
+
+
+def _also_offer_loopback(peer: RTCPeerConnection) -> None:
+    # aioice leaves 127.0.0.1 out of its host candidates, and a machine without a network has nothing else.
+    (transceiver,) = peer.getTransceivers()
+    connection = transceiver.sender.transport.transport.iceGatherer._connection
+    gather = connection.get_component_candidates
+
+    async def gather_with_loopback(component: int, addresses: list[str], timeout: int = 5) -> Any:
+        return await gather(component=component, addresses=[*addresses, "127.0.0.1"], timeout=timeout)
+
+    connection.get_component_candidates = gather_with_loopback  # type: ignore[method-assign]
