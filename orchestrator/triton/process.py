@@ -1,0 +1,80 @@
+"""One run of the server as a child process, with the Python models that it starts."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Self
+
+from orchestrator.triton.server_log import ServerLog
+
+LOGGER = logging.getLogger(__name__)
+# Asks the kernel to end the server when the starting thread dies, however it dies, then becomes the server.
+# Not a preexec_fn, which would run Python code between fork and exec of a process full of gRPC's threads.
+_LAUNCHER = """
+import ctypes, os, signal, sys
+ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+if os.getppid() == int(sys.argv[1]):
+    os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+class ServerProcess:
+    """The server and its Python models, a process group of their own: the terminal's Ctrl-C passes it by."""
+
+    def __init__(self, process: asyncio.subprocess.Process, log: ServerLog) -> None:
+        self.pid = process.pid
+        self.log = log
+        self._process = process
+        self._exited = asyncio.create_task(process.wait(), name="triton exit")
+        self._reading = asyncio.create_task(self._read(), name="triton log")
+
+    @classmethod
+    async def start(cls, command: Sequence[str], environment: Mapping[str, str]) -> Self:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid()), *command),
+            env=environment,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,
+        )
+        return cls(process, ServerLog())
+
+    async def exit_code(self) -> int:
+        return await asyncio.shield(self._exited)
+
+    async def wait(self, *, timeout_s: float) -> bool:
+        """Whether the server has ended, waiting for it for at most `timeout_s`."""
+        done, _ = await asyncio.wait({self._exited}, timeout=timeout_s)
+        return bool(done)
+
+    async def stop(self, timeout_s: float) -> None:
+        try:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.terminate()
+            # The server waits up to its own time-out for live streams, then ends its models.
+            if not await self.wait(timeout_s=timeout_s + 3.0):
+                LOGGER.warning("Triton did not stop within %.0f s and is killed", timeout_s + 3.0)
+        finally:
+            self.kill()
+        await self.reap()
+
+    def kill(self) -> None:
+        """Ends whatever is left of the group, models of a dead server included."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+
+    async def reap(self) -> None:
+        """Waits for the end of a killed group and takes the last of its output."""
+        await asyncio.wait({self._exited})
+        await asyncio.wait({self._reading}, timeout=1.0)
+        self._reading.cancel()
+
+    async def _read(self) -> None:
+        assert self._process.stdout is not None
+        while output := await self._process.stdout.read(65_536):
+            self.log.feed(output)
