@@ -164,7 +164,7 @@ def still_unanswered(memory: Memory, event: Event) -> bool:
 
 
 def of_pause(memory: Memory, event: Event) -> bool:
-    """no words, playout paused"""
+    """of the speech that paused playout"""
     return memory.paused and of_utterance(memory, event)
 
 
@@ -173,7 +173,7 @@ def of_pause(memory: Memory, event: Event) -> bool:
 
 def open_utterance(memory: Memory, event: Event) -> Outcome:
     turn = _turn(event)
-    return replace(memory, utterance=turn, latest=turn), []
+    return replace(memory, utterance=turn, latest=turn, speculation=None), _drop(memory)
 
 
 def speculate(memory: Memory, event: Event) -> Outcome:
