@@ -32,6 +32,7 @@ from aiortc.rtp import RtpPacket
 
 from goassist_client.errors import CallError, ConnectionLostError, NoAnswerError, RefusedError
 from goassist_client.events import ServerEvent
+from goassist_client.loopback import offer_loopback_too
 from goassist_client.microphone import MicrophoneTrack
 from goassist_client.recording import Packet, Recording
 from goassist_client.signalling import Signalling
@@ -178,31 +179,30 @@ class VoiceClient:
 
     async def wait_for(
         self,
-        event_type: str,
-        *,
+        *event_types: str,
         where: Callable[[ServerEvent], bool] | None = None,
         after_s: float | None = None,
         timeout_s: float = 20.0,
     ) -> ServerEvent:
-        """The next event of that type, for which `where` holds; one that has arrived already counts.
+        """The next event of one of these types, for which `where` holds; one that has arrived already counts.
 
         Each call returns an event once: the first since the latest say() or write() began that no earlier
-        wait_for() of this type returned. With `after_s` it is the first that arrived at or after that time.
+        wait_for() returned. With `after_s` it is the first that arrived at or after that time, returned or not.
         Raises NoAnswerError after `timeout_s`, ConnectionLostError if the call ends first.
         """
-        start = 0 if after_s is not None else max(self._turn_began, self._returned.get(event_type, 0))
+        start = self._turn_began if after_s is None else 0
+
+        def matches(index: int, event: ServerEvent) -> bool:
+            fresh = index >= self._returned.get(event.type, 0) if after_s is None else event.at_s >= after_s
+            return event.type in event_types and fresh and (where is None or where(event))
 
         def find() -> int | None:
-            for index in range(start, len(self.events)):
-                event = self.events[index]
-                late_enough = after_s is None or event.at_s >= after_s
-                if event.type == event_type and late_enough and (where is None or where(event)):
-                    return index
-            return None
+            return next((i for i in range(start, len(self.events)) if matches(i, self.events[i])), None)
 
-        index = await self._until(find, event_type, timeout_s)
-        self._returned[event_type] = max(index + 1, self._returned.get(event_type, 0))
-        return self.events[index]
+        index = await self._until(find, " or ".join(event_types), timeout_s)
+        event = self.events[index]
+        self._returned[event.type] = max(index + 1, self._returned.get(event.type, 0))
+        return event
 
     async def wait_until_audible(self, *, after_s: float | None = None, timeout_s: float = 20.0) -> float:
         """When the first audible packet of the agent arrived at or after `after_s` (default: now)."""
@@ -224,6 +224,12 @@ class VoiceClient:
                 raise NoAnswerError(f"the agent was not silent for {for_s:.1f} s within {timeout_s:.0f} s")
             await asyncio.sleep(remaining_s)
 
+    async def wait_until_lost(self) -> str:
+        """Why the call ended, once it has ended without close()."""
+        while self._lost is None:
+            await self._changed.wait()
+        return self._lost
+
     async def _call(self) -> None:
         self._microphone = MicrophoneTrack(self._live)
         self._peer = RTCPeerConnection(RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
@@ -235,7 +241,7 @@ class VoiceClient:
         # aiortc's own path holds each packet for 80 ms and decodes in a thread; here arrival is what counts.
         transceiver.receiver._handle_rtp_packet = self._rtp_arrived  # type: ignore[method-assign]
         if self._signalling.on_this_machine:
-            _also_offer_loopback(self._peer)
+            offer_loopback_too(self._peer)
         # After the audio: aiortc connects a bundle through the first line of the offer, which audio is.
         self._channel = self._peer.createDataChannel("oai-events")
         self._channel.on("message", self._message_arrived)
@@ -304,15 +310,3 @@ class VoiceClient:
             if self._on_sound is not None:
                 self._on_sound(heard)
             self._wake()
-
-
-def _also_offer_loopback(peer: RTCPeerConnection) -> None:
-    # aioice leaves 127.0.0.1 out of its host candidates, and a machine without a network has nothing else.
-    (transceiver,) = peer.getTransceivers()
-    connection = transceiver.sender.transport.transport.iceGatherer._connection
-    gather = connection.get_component_candidates
-
-    async def gather_with_loopback(component: int, addresses: list[str], timeout: int = 5) -> Any:
-        return await gather(component=component, addresses=[*addresses, "127.0.0.1"], timeout=timeout)
-
-    connection.get_component_candidates = gather_with_loopback  # type: ignore[method-assign]
