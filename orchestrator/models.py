@@ -1,0 +1,39 @@
+"""The models that a session talks to, wired in app.py."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from orchestrator.core.history import Message
+from orchestrator.triton.asr import TritonAsr
+from orchestrator.triton.tts import TritonTts
+
+
+class Generation(Protocol):
+    """One answer being written: iterates over text deltas; closing it aborts the model.
+
+    The token counts are final once the deltas have ended.
+    """
+
+    input_tokens: int
+    output_tokens: int
+
+    def __aiter__(self) -> "Generation": ...
+    async def __anext__(self) -> str: ...
+    async def aclose(self) -> None: ...
+
+
+class LanguageModel(Protocol):
+    """Writes answers: Triton's `llm` model, or any server that speaks OpenAI's chat completions."""
+
+    def generate(self, messages: Sequence[Message], *, max_tokens: int | None, temperature: float) -> Generation:
+        """Answer the chat; `max_tokens` None is the model's own limit. Raises GoAssistError while iterating."""
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """Recognition, language and synthesis of one process, shared by its sessions."""
+
+    asr: TritonAsr
+    llm: LanguageModel
+    tts: TritonTts
