@@ -1,0 +1,34 @@
+"""One stack for all end-to-end tests that leave it as they found it."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.stack import Stack
+
+AUDIO = Path(__file__).parents[1] / "audio"
+ARTIFACTS = Path(__file__).parents[2] / "artifacts"
+
+
+@dataclass(frozen=True)
+class Sentence:
+    path: Path
+    voice: str
+    text: str
+
+
+@pytest.fixture(scope="session")
+def sentences() -> list[Sentence]:
+    entries = json.loads((AUDIO / "sentences.json").read_text())
+    return [Sentence(AUDIO / entry["file"], entry["voice"], entry["text"]) for entry in entries]
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    ARTIFACTS.mkdir(exist_ok=True)
+    running = Stack(ARTIFACTS / "goassist-up.log")
+    yield running
+    assert running.stop() == 0
