@@ -1,0 +1,80 @@
+"""Text made ready for a synthesizer: what a voice should say of it, and in which pieces.
+
+Language models write for the eye: markup, emoji, links, tables. A voice that reads asterisks aloud is worse than one
+that leaves them out, so everything that has no sound is removed here, whatever the engine.
+"""
+
+import html
+import re
+import unicodedata
+from collections.abc import Iterator
+
+_LINK = re.compile(r"!?\[([^\[\]]{0,500})\]\([^()\s]{0,2000}\)")
+_URL = re.compile(r"\b(?:https?|ftp)://(?:www\.)?([^\s/<>\"')\]]+)[^\s<>\"')\]]*")
+_TAG = re.compile(r"<[/!]?[A-Za-z][^<>]{0,300}>")
+_COMMENT = re.compile(r"<!--.{0,2000}?-->", re.DOTALL)
+_LINE_MARK = re.compile(r"^[ \t]*(?:#{1,6}[ \t]+|>+[ \t]?|[-*+•][ \t]+|(?:[-=*_|:][ \t]*){3,}$)", re.MULTILINE)
+_EMPHASIS = re.compile(r"\*+|~~|`+|(?<!\w)_+|_+(?!\w)")
+_LINE_END = re.compile(r"(?<=[^\s.!?:;,])[ \t]*\n\s*")
+_SPACES = re.compile(r"\s+")
+_CELL = re.compile(r"[ \t]*\|[ \t|]*")
+_BEFORE_POINT = re.compile(r"\s+(?=[.,!?;:])")
+_SENTENCE_END = re.compile(r"[.!?…]+[\"'”’)\]]*\s+|[。！？]+\s*")
+_ABBREVIATION = re.compile(r"\b(?:Dr|Mr|Mrs|Ms|Prof|St|Jr|Sr|vs|etc|e\.g|i\.e|[A-Z])\.\s+$")
+_CLAUSE = re.compile(r"(?<=[,;:—–])\s+")
+
+
+def spoken_text(text: str) -> str:
+    """Return what a voice should say of `text`: no markup, emoji or control characters, one line.
+
+    A line without closing punctuation (a heading, a list item) becomes a sentence of its own.
+    """
+    text = html.unescape(text)
+    text = _TAG.sub(" ", _COMMENT.sub(" ", text))
+    text = _URL.sub(r"\1", _LINK.sub(r"\1", text))
+    text = _EMPHASIS.sub("", _LINE_MARK.sub("", text))
+    text = "".join(_sound_of(character) for character in text)
+    text = "\n".join(_CELL.sub(", ", line.strip(" \t|")) for line in text.splitlines())
+    text = _SPACES.sub(" ", _LINE_END.sub(". ", text.strip()))
+    return _BEFORE_POINT.sub("", text).strip()
+
+
+def _sound_of(character: str) -> str:
+    """The character itself, or a space where it has no sound of its own."""
+    if character in "\n\t\u200d\ufe0f":  # the joiner and the variation selector belong to the emoji around them
+        return character if character in "\n\t" else ""
+    category = unicodedata.category(character)
+    # So: emoji and pictographs, but also the degree sign. Sk: modifiers, such as an emoji's skin tone.
+    silent = category[0] == "C" or (category in ("So", "Sk") and character not in "°©®")
+    return " " if silent else character
+
+
+def is_silent(text: str) -> bool:
+    """Whether `text` holds nothing that any voice could say: no letter, digit or number."""
+    return not any(character.isalnum() for character in text)
+
+
+def sentences(text: str, *, limit: int = 300) -> Iterator[str]:
+    """Yield `text` (one line) sentence by sentence, none longer than `limit` characters.
+
+    A longer sentence is cut at its clauses, then between words, then within a word.
+    """
+    start = 0
+    for match in _SENTENCE_END.finditer(text):
+        sentence = text[start : match.end()]
+        if not _ABBREVIATION.search(sentence):
+            yield from _pieces(sentence.strip(), limit)
+            start = match.end()
+    yield from _pieces(text[start:].strip(), limit)
+
+
+def _pieces(sentence: str, limit: int) -> Iterator[str]:
+    while len(sentence) > limit:
+        head = sentence[:limit]
+        clauses = [match.end() for match in _CLAUSE.finditer(head)]
+        cut = clauses[-1] if clauses else head.rfind(" ") + 1
+        cut = cut or limit
+        yield sentence[:cut].strip()
+        sentence = sentence[cut:].lstrip()
+    if sentence:
+        yield sentence
