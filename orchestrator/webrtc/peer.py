@@ -1,0 +1,318 @@
+"""One WebRTC call: aiortc's ICE, DTLS and SCTP around our own audio paths."""
+
+import asyncio
+import logging
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from aiortc import (
+    RTCConfiguration,
+    RTCDataChannel,
+    RTCDtlsTransport,
+    RTCPeerConnection,
+    RTCRtpTransceiver,
+    RTCSessionDescription,
+)
+from aiortc.exceptions import InternalError, InvalidAccessError, InvalidStateError, OperationError
+from aiortc.sdp import candidate_from_sdp
+
+from orchestrator.errors import InvalidRequestError
+from orchestrator.webrtc import aiortc_internals, datachannel, sdp
+from orchestrator.webrtc.plane import MediaPlane
+from orchestrator.webrtc.playout import Playout
+from orchestrator.webrtc.receive import Receiver
+from orchestrator.webrtc.rtcp import Reports
+from orchestrator.webrtc.send import Sender
+
+_log = logging.getLogger(__name__)
+
+SETUP_TIMEOUT_S = 15.0
+OPEN_EVENTS_AFTER_S = 2.0  # where the client has not opened the events channel by then, we do
+HEARTBEAT_S = 1.0
+PROBE_AFTER_S = 3.0  # of silence on the wire, every heartbeat asks for a sign of life
+LOST_AFTER_S = 10.0
+CLOSE_TIMEOUT_S = 5.0
+
+# What aiortc raises for an offer that it cannot work with.
+_REFUSALS = (
+    AssertionError,
+    AttributeError,
+    IndexError,
+    KeyError,
+    TypeError,
+    ValueError,
+    InternalError,
+    InvalidAccessError,
+    InvalidStateError,
+    OperationError,
+)
+
+
+class PeerObserver(Protocol):
+    """Who a call's sound and messages are for. None of these may block or raise."""
+
+    def connected(self) -> None:
+        """The client is there: frames are sent from now on."""
+
+    def audio_received(self, pcm16_16k: bytes) -> None:
+        """Sound of the user, in order, without holes, of any length."""
+
+    def message_received(self, text: str) -> None:
+        """A message on the events channel."""
+
+    def events_open(self) -> None:
+        """The events channel is open; what was sent before has gone out."""
+
+    def connection_lost(self, reason: str) -> None:
+        """The client hung up, vanished or never came: once, and not after `close`. The peer is still to be closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallCounters:
+    """What a call has sent and received so far; packets unless said otherwise."""
+
+    sent: int
+    received: int
+    lost: int
+    concealed: int
+    late: int
+    duplicate: int
+    reordered: int
+    malformed: int
+    rejected: int
+    silence_s: float
+    events_dropped: int
+    round_trip_s: float | None
+
+
+class Peer:
+    """One client. `playout` is drained every 20 ms from the moment the client is connected, whether it listens or not.
+
+    The caller owns it: `answer` once, `renegotiate` and `add_candidate` when the client asks, `close` at the end.
+    """
+
+    def __init__(self, observer: PeerObserver, *, plane: MediaPlane, playout: Playout) -> None:
+        self._observer = observer
+        self._plane = plane
+        self._playout = playout
+        self._connection = RTCPeerConnection(RTCConfiguration(iceServers=list(plane.ice_servers)))
+        self._connection.on("connectionstatechange", self._state_changed)
+        self._connection.on("datachannel", self._channel_opened)
+        self._events = datachannel.EventsChannel(
+            opened=self._events_opened,
+            received=self._message_received,
+            stuck=lambda: self._lose("The client does not read its events."),
+        )
+        self._offer: sdp.Offer | None = None
+        self._transports: dict[RTCDtlsTransport, aiortc_internals.MediaTransport] = {}
+        self._audio: RTCRtpTransceiver | None = None
+        self._receiver: Receiver | None = None
+        self._sender: Sender | None = None
+        self._reports: Reports | None = None
+        self._stop_ticking: Callable[[], None] | None = None
+        self._watchdog: asyncio.TimerHandle | None = None
+        self._opener: asyncio.TimerHandle | None = None
+        self._silent_s = 0.0
+        self._over = False  # lost or closed
+        self._closing: asyncio.Task[None] | None = None
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the client has come and is not known to have gone."""
+        return self._stop_ticking is not None and not self._over
+
+    @property
+    def counters(self) -> CallCounters:
+        """For metrics: what was sent and received so far."""
+        receiver, window = self._receiver, self._receiver and self._receiver.window
+        transports = self._transports.values()
+        return CallCounters(
+            sent=self._sender.packets if self._sender else 0,
+            received=receiver.counters.received if receiver else 0,
+            lost=window.lost if window else 0,
+            concealed=receiver.counters.concealed if receiver else 0,
+            late=window.late if window else 0,
+            duplicate=sum(each.duplicates for each in transports) + (window.duplicate if window else 0),
+            reordered=window.reordered if window else 0,
+            malformed=receiver.counters.malformed if receiver else 0,
+            rejected=sum(each.rejected for each in transports),
+            silence_s=receiver.counters.silence_s if receiver else 0.0,
+            events_dropped=self._events.dropped,
+            round_trip_s=self._reports.round_trip_s if self._reports else None,
+        )
+
+    async def answer(self, offer_sdp: str) -> str:
+        """Answer the client's offer, with all candidates. Raises InvalidRequestError, having closed the peer."""
+        try:
+            offer = sdp.read_offer(offer_sdp)
+            async with self._plane.setups:
+                answer = await self._negotiate(offer)
+        except BaseException:
+            await self.close()
+            raise
+        if not self._over:
+            self._watchdog = asyncio.get_running_loop().call_later(
+                SETUP_TIMEOUT_S, self._lose, f"The client did not connect within {SETUP_TIMEOUT_S:.0f} s."
+            )
+        return answer
+
+    async def renegotiate(self, offer_sdp: str) -> str:
+        """Answer a further offer of the same client, such as one that mutes. Raises InvalidRequestError."""
+        offer = sdp.read_offer(offer_sdp)
+        if self._offer is None or self._over:
+            raise InvalidRequestError("The call is over.")
+        if offer.ice_username != self._offer.ice_username:
+            raise InvalidRequestError("ICE cannot be restarted within a call: begin a new one.", param="sdp")
+        async with self._plane.setups:
+            return await self._negotiate(offer)
+
+    async def add_candidate(self, candidate: str, mid: str) -> None:
+        """Add one ICE candidate ("candidate:…") of the section `mid`. Raises InvalidRequestError."""
+        try:
+            parsed = candidate_from_sdp(candidate.removeprefix("a=").removeprefix("candidate:"))
+            parsed.sdpMid = mid
+            if not parsed.ip.endswith(".local"):  # as sdp.py has it
+                await self._connection.addIceCandidate(parsed)
+        except _REFUSALS as error:
+            raise InvalidRequestError(f"Malformed ICE candidate: {candidate[:100]!r}", param="candidate") from error
+
+    def send_event(self, text: str) -> None:
+        """Send on the events channel, once it is open; nothing where the client has no data channel."""
+        if not self._over and (self._offer is None or self._offer.has_data):
+            self._events.send(text)
+
+    async def close(self) -> None:
+        """Hang up and release everything, in `CLOSE_TIMEOUT_S` at most. May be called again, and by several at once."""
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._release())
+        await asyncio.shield(self._closing)
+
+    async def _negotiate(self, offer: sdp.Offer) -> str:
+        connection = self._connection
+        try:
+            await connection.setRemoteDescription(RTCSessionDescription(offer.sdp, "offer"))
+        except _REFUSALS as error:
+            raise InvalidRequestError(f"The SDP offer cannot be answered: {error}", param="sdp") from error
+        for transceiver in connection.getTransceivers():
+            transceiver.direction = "sendrecv"  # as far as the client wants it
+            aiortc_internals.take_over_audio(transceiver)
+        added = [each for each in aiortc_internals.dtls_transports(connection) if each not in self._transports]
+        for dtls in added:
+            aiortc_internals.listen_on(dtls, aiortc_internals.local_addresses(self._plane.hosts))
+        if connection.sctp and (self._offer is None or not self._offer.has_data):
+            aiortc_internals.survive_bad_messages(connection.sctp)
+        await connection.setLocalDescription(await connection.createAnswer())
+        for dtls in added:
+            self._transports[dtls] = aiortc_internals.MediaTransport(
+                dtls, rtp_received=self._rtp_received, rtcp_received=self._rtcp_received
+            )
+        self._offer = offer
+        answer = connection.localDescription.sdp
+        if self._audio is None and connection.getTransceivers():
+            self._audio = connection.getTransceivers()[0]
+            self._open_audio(self._audio, answer)
+        if self._sender and self._audio:
+            self._sender.active = self._audio.currentDirection in ("sendrecv", "sendonly")
+        return sdp.complete_answer(answer, offer)
+
+    def _open_audio(self, audio: RTCRtpTransceiver, answer: str) -> None:
+        transport = self._transports[audio.receiver.transport]
+        payload_type = aiortc_internals.opus_payload_type(audio)
+        announced = re.search(r"a=ssrc:(\d+) cname:(\S+)", answer)
+        assert announced is not None
+        self._sender = Sender(self._playout, transport.send_rtp, payload_type=payload_type, ssrc=int(announced[1]))
+        self._receiver = Receiver(payload_type, self._observer.audio_received)
+        self._reports = Reports(self._sender, self._receiver, cname=announced[2], transmit=transport.send_rtcp)
+
+    def _state_changed(self) -> None:
+        state = self._connection.connectionState
+        if state == "connected" and self._stop_ticking is None and not self._over:
+            self._begin()
+        elif state == "failed":
+            self._lose("The connection to the client failed.")
+        elif state == "closed":
+            self._lose("The client hung up.")
+
+    def _begin(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._watchdog:
+            self._watchdog.cancel()
+        self._watchdog = loop.call_later(HEARTBEAT_S, self._beat)
+        self._opener = loop.call_later(OPEN_EVENTS_AFTER_S, self._open_events)
+        self._stop_ticking = self._plane.ticker.add(self._tick)
+        loop.call_soon(self._observer.connected)
+
+    def _tick(self) -> None:
+        if self._sender and self._receiver and self._reports:
+            self._sender.tick()
+            self._receiver.tick()
+            self._reports.tick()
+        else:
+            self._playout.next_frame()
+
+    def _rtp_received(self, packet: bytes) -> None:
+        if self._receiver and not self._over:
+            self._receiver.push(packet, time.monotonic())
+
+    def _rtcp_received(self, packet: bytes) -> None:
+        if self._reports:
+            self._reports.received(packet)
+
+    def _beat(self) -> None:
+        """Notice a client that is gone without a word: nothing comes, not even an answer to our probes."""
+        transports = self._transports.values()
+        self._silent_s = 0.0 if any(each.heard for each in transports) else self._silent_s + HEARTBEAT_S
+        for transport in transports:
+            transport.heard = False
+            if self._silent_s >= PROBE_AFTER_S:
+                transport.probe()
+        if self._silent_s >= LOST_AFTER_S:
+            self._lose(f"The client vanished: nothing came for {LOST_AFTER_S:.0f} s.")
+        else:
+            self._watchdog = asyncio.get_running_loop().call_later(HEARTBEAT_S, self._beat)
+
+    def _channel_opened(self, channel: RTCDataChannel) -> None:
+        if channel.label == datachannel.LABEL:
+            self._events.attach(channel)
+
+    def _open_events(self) -> None:
+        if self._offer and self._offer.has_data and not self._events.attached:
+            self._events.attach(self._connection.createDataChannel(datachannel.LABEL))
+
+    def _events_opened(self) -> None:
+        if not self._over:
+            self._observer.events_open()
+
+    def _message_received(self, text: str) -> None:
+        if not self._over:
+            self._observer.message_received(text)
+
+    def _lose(self, reason: str) -> None:
+        if not self._over:
+            self._stop()
+            asyncio.get_running_loop().call_soon(self._observer.connection_lost, reason)
+
+    def _stop(self) -> None:
+        self._over = True
+        for timer in (self._watchdog, self._opener):
+            if timer:
+                timer.cancel()
+        if self._stop_ticking:
+            self._stop_ticking()
+
+    async def _release(self) -> None:
+        if self._reports and self.is_connected:
+            self._reports.bye()
+        self._stop()
+        closing = asyncio.ensure_future(self._connection.close())
+        _, unfinished = await asyncio.wait({closing}, timeout=CLOSE_TIMEOUT_S)
+        if unfinished:
+            _log.warning("closing a connection took more than %.0f s: its sockets are closed", CLOSE_TIMEOUT_S)
+            for transport in self._transports.values():
+                transport.abandon()
+            closing.cancel()
+        else:
+            closing.result()
