@@ -3,9 +3,7 @@
 import asyncio
 import logging
 import re
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 from aiortc import (
@@ -21,11 +19,9 @@ from aiortc.sdp import candidate_from_sdp
 
 from orchestrator.errors import InvalidRequestError
 from orchestrator.webrtc import aiortc_internals, datachannel, sdp
+from orchestrator.webrtc.audio import AudioCounters, CallAudio
 from orchestrator.webrtc.plane import MediaPlane
 from orchestrator.webrtc.playout import Playout
-from orchestrator.webrtc.receive import Receiver
-from orchestrator.webrtc.rtcp import Reports
-from orchestrator.webrtc.send import Sender
 
 _log = logging.getLogger(__name__)
 
@@ -70,24 +66,6 @@ class PeerObserver(Protocol):
         """The client hung up, vanished or never came: once, and not after `close`. The peer is still to be closed."""
 
 
-@dataclass(frozen=True, slots=True)
-class CallCounters:
-    """What a call has sent and received so far; packets unless said otherwise."""
-
-    sent: int
-    received: int
-    lost: int
-    concealed: int
-    late: int
-    duplicate: int
-    reordered: int
-    malformed: int
-    rejected: int
-    silence_s: float
-    events_dropped: int
-    round_trip_s: float | None
-
-
 class Peer:
     """One client. `playout` is drained every 20 ms from the moment the client is connected, whether it listens or not.
 
@@ -108,10 +86,7 @@ class Peer:
         )
         self._offer: sdp.Offer | None = None
         self._transports: dict[RTCDtlsTransport, aiortc_internals.MediaTransport] = {}
-        self._audio: RTCRtpTransceiver | None = None
-        self._receiver: Receiver | None = None
-        self._sender: Sender | None = None
-        self._reports: Reports | None = None
+        self._audio: CallAudio | None = None
         self._stop_ticking: Callable[[], None] | None = None
         self._watchdog: asyncio.TimerHandle | None = None
         self._opener: asyncio.TimerHandle | None = None
@@ -125,24 +100,9 @@ class Peer:
         return self._stop_ticking is not None and not self._over
 
     @property
-    def counters(self) -> CallCounters:
-        """For metrics: what was sent and received so far."""
-        receiver, window = self._receiver, self._receiver and self._receiver.window
-        transports = self._transports.values()
-        return CallCounters(
-            sent=self._sender.packets if self._sender else 0,
-            received=receiver.counters.received if receiver else 0,
-            lost=window.lost if window else 0,
-            concealed=receiver.counters.concealed if receiver else 0,
-            late=window.late if window else 0,
-            duplicate=sum(each.duplicates for each in transports) + (window.duplicate if window else 0),
-            reordered=window.reordered if window else 0,
-            malformed=receiver.counters.malformed if receiver else 0,
-            rejected=sum(each.rejected for each in transports),
-            silence_s=receiver.counters.silence_s if receiver else 0.0,
-            events_dropped=self._events.dropped,
-            round_trip_s=self._reports.round_trip_s if self._reports else None,
-        )
+    def counters(self) -> AudioCounters | None:
+        """What was sent and received so far; None where the client has no audio."""
+        return self._audio.counters if self._audio else None
 
     async def answer(self, offer_sdp: str) -> str:
         """Answer the client's offer, with all candidates. Raises InvalidRequestError, having closed the peer."""
@@ -211,21 +171,23 @@ class Peer:
             )
         self._offer = offer
         answer = connection.localDescription.sdp
-        if self._audio is None and connection.getTransceivers():
-            self._audio = connection.getTransceivers()[0]
-            self._open_audio(self._audio, answer)
-        if self._sender and self._audio:
-            self._sender.active = self._audio.currentDirection in ("sendrecv", "sendonly")
+        for transceiver in connection.getTransceivers():  # one at most, as sdp.py has it
+            if self._audio is None:
+                self._audio = self._open_audio(transceiver, answer)
+            self._audio.mute(transceiver.currentDirection not in ("sendrecv", "sendonly"))
         return sdp.complete_answer(answer, offer)
 
-    def _open_audio(self, audio: RTCRtpTransceiver, answer: str) -> None:
-        transport = self._transports[audio.receiver.transport]
-        payload_type = aiortc_internals.opus_payload_type(audio)
+    def _open_audio(self, transceiver: RTCRtpTransceiver, answer: str) -> CallAudio:
         announced = re.search(r"a=ssrc:(\d+) cname:(\S+)", answer)
         assert announced is not None
-        self._sender = Sender(self._playout, transport.send_rtp, payload_type=payload_type, ssrc=int(announced[1]))
-        self._receiver = Receiver(payload_type, self._observer.audio_received)
-        self._reports = Reports(self._sender, self._receiver, cname=announced[2], transmit=transport.send_rtcp)
+        return CallAudio(
+            self._playout,
+            self._observer.audio_received,
+            self._transports[transceiver.receiver.transport],
+            payload_type=aiortc_internals.opus_payload_type(transceiver),
+            ssrc=int(announced[1]),
+            cname=announced[2],
+        )
 
     def _state_changed(self) -> None:
         state = self._connection.connectionState
@@ -246,20 +208,18 @@ class Peer:
         loop.call_soon(self._observer.connected)
 
     def _tick(self) -> None:
-        if self._sender and self._receiver and self._reports:
-            self._sender.tick()
-            self._receiver.tick()
-            self._reports.tick()
+        if self._audio:
+            self._audio.tick()
         else:
             self._playout.next_frame()
 
     def _rtp_received(self, packet: bytes) -> None:
-        if self._receiver and not self._over:
-            self._receiver.push(packet, time.monotonic())
+        if self._audio and not self._over:
+            self._audio.rtp_received(packet)
 
     def _rtcp_received(self, packet: bytes) -> None:
-        if self._reports:
-            self._reports.received(packet)
+        if self._audio:
+            self._audio.rtcp_received(packet)
 
     def _beat(self) -> None:
         """Notice a client that is gone without a word: nothing comes, not even an answer to our probes."""
@@ -304,8 +264,8 @@ class Peer:
             self._stop_ticking()
 
     async def _release(self) -> None:
-        if self._reports and self.is_connected:
-            self._reports.bye()
+        if self._audio and self.is_connected:
+            self._audio.hang_up()
         self._stop()
         closing = asyncio.ensure_future(self._connection.close())
         _, unfinished = await asyncio.wait({closing}, timeout=CLOSE_TIMEOUT_S)
