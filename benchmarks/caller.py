@@ -1,0 +1,221 @@
+"""One caller of a benchmark: a WebRTC call measured at its RTP packets, for about 2 ms of CPU a second.
+
+It sends and receives below aiortc, so that 50 callers fit beside the server on two cores. It is neutral: it talks to any
+server that answers the OpenAI Realtime API's `POST /v1/realtime/calls`, or `POST /offer` with JSON {sdp, type} as
+pipecat's examples do. Times are seconds of the monotonic clock.
+"""
+
+import asyncio
+import random
+import time
+from bisect import bisect_right
+from contextlib import suppress
+from dataclasses import dataclass, field
+from operator import attrgetter
+
+import httpx
+import numpy as np
+from aiortc import RTCPeerConnection, RTCSessionDescription
+
+from benchmarks.speech import Utterance
+from orchestrator.webrtc import aiortc_internals, rtp
+from orchestrator.webrtc.opus import Decoder
+
+FRAME_UNITS = 960
+LOUD_RMS = 500.0
+GAP_S = 0.060
+CONNECT_TIMEOUT_S = 20.0
+
+
+@dataclass(slots=True)
+class Heard:
+    """One packet of the agent: when it came and how loud it is."""
+
+    at_s: float
+    rms: float
+
+
+@dataclass(slots=True)
+class Network:
+    """What the network does to the caller's packets."""
+
+    loss: float = 0.0
+    seed: int = 1
+    random: random.Random = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.random = random.Random(self.seed)
+
+    def loses(self) -> bool:
+        """Whether the next packet is lost."""
+        return self.loss > 0 and self.random.random() < self.loss
+
+
+class Caller:
+    """Connect, then call `tick` every 20 ms; say things, and ask when the agent was loud."""
+
+    def __init__(self, http: httpx.AsyncClient, url: str, *, api: str, silence: list[bytes], network: Network) -> None:
+        self.heard: list[Heard] = []
+        self.gaps = 0  # pauses over 60 ms between two loud packets that belong together
+        self.drop_next = 0
+        self.onset_s = self.end_s = 0.0
+        self._http, self._url, self._api = http, url, api
+        self._silence, self._network = silence, network
+        self._decoder = Decoder(8_000)
+        self._connection = RTCPeerConnection()
+        self._media: aiortc_internals.MediaTransport | None = None
+        self._location: str | None = None
+        self._said: Utterance | None = None
+        self._position = 0
+        self._finished: asyncio.Future[None] | None = None
+        self._changed = asyncio.Event()
+        self._ticks = 0
+        self._sequence = random.getrandbits(15)
+        self._payload_type = self._source = 0
+        self._last: tuple[float, float, int] | None = None
+
+    async def connect(self) -> float:
+        """Call the server; returns how long it took, in seconds."""
+        channel = self._connection.createDataChannel("oai-events")
+        transceiver = self._connection.addTransceiver("audio", direction="sendrecv")
+        opened = asyncio.Event()
+        channel.on("open", opened.set)
+        await self._connection.setLocalDescription(await self._connection.createOffer())
+        began = time.monotonic()
+        answer = await self._signal(self._connection.localDescription.sdp)
+        aiortc_internals.take_over_audio(transceiver)
+        await self._connection.setRemoteDescription(RTCSessionDescription(answer, "answer"))
+        if self._api == "realtime":
+            await asyncio.wait_for(opened.wait(), CONNECT_TIMEOUT_S)
+        else:
+            await self._until_connected()
+        took = time.monotonic() - began
+        self._payload_type = aiortc_internals.opus_payload_type(transceiver)
+        self._source = transceiver.sender._ssrc
+        (dtls,) = aiortc_internals.dtls_transports(self._connection)
+        self._media = aiortc_internals.MediaTransport(dtls, rtp_received=self._received, rtcp_received=lambda _: None)
+        return took
+
+    async def hang_up(self) -> None:
+        """End the call on both sides."""
+        if self._location is not None:
+            await self._http.post(f"{self._url}{self._location}/hangup")
+        await asyncio.wait_for(self._connection.close(), 5)
+
+    def tick(self) -> None:
+        """Send the next 20 ms."""
+        if self._media is None:
+            return
+        payload = self._next_payload()
+        header = rtp.header(
+            self._payload_type,
+            self._sequence + self._ticks & 0xFFFF,
+            self._ticks * FRAME_UNITS & 0xFFFFFFFF,
+            self._source,
+            marker=False,
+        )
+        self._ticks += 1
+        if self.drop_next:
+            self.drop_next -= 1
+        elif not self._network.loses():
+            self._media.send_rtp(header + payload)
+
+    async def say(self, said: Utterance) -> None:
+        """Speak; returns when the last frame of speech was handed to the network."""
+        self._said, self._position = said, 0
+        self._finished = asyncio.get_running_loop().create_future()
+        await self._finished
+
+    async def loud_after(self, since_s: float, *, timeout_s: float = 10.0) -> float | None:
+        """When the agent's first loud packet after `since_s` came; None if none does."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            found = next((each.at_s for each in self._since(since_s) if each.rms > LOUD_RMS), None)
+            if found is not None or not await self._changes(deadline):
+                return found
+
+    async def quiet(self, for_s: float, *, timeout_s: float = 25.0) -> bool:
+        """Wait until the agent has been quiet for that long."""
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() - self.last_loud_s() < for_s:
+            if not await self._changes(deadline):
+                return False
+        return True
+
+    def last_loud_s(self) -> float:
+        """When the agent's last loud packet came; 0 without one."""
+        return next((each.at_s for each in reversed(self.heard) if each.rms > LOUD_RMS), 0.0)
+
+    def silent_after(self, onset_s: float) -> float:
+        """The agent's last loud packet after `onset_s` before at least 200 ms of quiet."""
+        last = onset_s
+        for each in self._since(onset_s):
+            if each.rms > LOUD_RMS:
+                if each.at_s - last > 0.2:
+                    break
+                last = each.at_s
+        return last
+
+    def _since(self, since_s: float) -> list[Heard]:
+        return self.heard[bisect_right(self.heard, since_s, key=attrgetter("at_s")) :]
+
+    async def _changes(self, deadline: float) -> bool:
+        """Wait for the next packet, or 50 ms, since silence is measured too; False past the deadline."""
+        self._changed.clear()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._changed.wait(), 0.05)
+        return time.monotonic() < deadline
+
+    async def _until_connected(self) -> None:
+        connected = asyncio.Event()
+
+        def changed() -> None:
+            if self._connection.connectionState == "connected":
+                connected.set()
+
+        self._connection.on("connectionstatechange", changed)
+        changed()
+        await asyncio.wait_for(connected.wait(), CONNECT_TIMEOUT_S)
+
+    async def _signal(self, offer: str) -> str:
+        if self._api == "offer":
+            answer = await self._http.post(f"{self._url}/offer", json={"sdp": offer, "type": "offer"})
+            answer.raise_for_status()
+            return str(answer.json()["sdp"])
+        headers = {"Content-Type": "application/sdp"}
+        answer = await self._http.post(f"{self._url}/v1/realtime/calls", content=offer, headers=headers)
+        answer.raise_for_status()
+        self._location = answer.headers["Location"]
+        return answer.text
+
+    def _next_payload(self) -> bytes:
+        said = self._said
+        if said is None:
+            return self._silence[self._ticks % len(self._silence)]
+        if self._position == 0:
+            self.onset_s = time.monotonic() - 0.02  # its samples began 20 ms before they are handed over
+        payload = said.payloads[self._position]
+        self._position += 1
+        if self._position == said.speech_frames:
+            self.end_s = time.monotonic()
+            if self._finished is not None:
+                self._finished.set_result(None)
+        if self._position == len(said.payloads):
+            self._said = None
+        return payload
+
+    def _received(self, packet: bytes) -> None:
+        now = time.monotonic()
+        parsed = rtp.parse(packet)
+        if not parsed.payload:
+            return
+        samples = np.frombuffer(self._decoder.decode(parsed.payload), "<i2").astype(np.float32)
+        rms = float(np.sqrt(samples @ samples / max(1, samples.size)))
+        if self._last is not None:
+            at_s, level, timestamp = self._last
+            together = (parsed.timestamp - timestamp) & 0xFFFFFFFF <= 3 * FRAME_UNITS
+            if rms > LOUD_RMS and level > LOUD_RMS and together and now - at_s > GAP_S:
+                self.gaps += 1
+        self._last = now, rms, parsed.timestamp
+        self.heard.append(Heard(now, rms))
+        self._changed.set()

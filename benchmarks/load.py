@@ -1,0 +1,189 @@
+"""Load and latency of a voice server, from outside: `python -m benchmarks.load -n 50 question.wav`.
+
+Each caller waits for quiet and asks on even turns, and barges in 1.5 to 2.5 s into the answer on odd ones. Measured at
+the RTP packets: voice to voice (last speech packet sent → first loud packet of the agent), barge-in (first speech
+packet's beginning → the agent's last loud packet before 200 ms of quiet), gaps over 60 ms. The server's CPU and memory
+come from its /metrics (process_*), or from /stats for `--api offer`. Prints one JSON object.
+"""
+
+import argparse
+import asyncio
+import json
+import re
+import resource
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import httpx
+import numpy as np
+
+from benchmarks.caller import Caller, Network
+from benchmarks.speech import Utterance, silence, utterance
+from orchestrator.webrtc.ticker import Ticker
+
+QUESTION = Path(__file__).parents[1] / "tests" / "audio" / "what_time_is_it.wav"
+
+
+@dataclass(slots=True)
+class Results:
+    """Seconds, per turn or caller."""
+
+    voice_to_voice: list[float] = field(default_factory=list)
+    by_turn: dict[int, list[float]] = field(default_factory=dict)
+    barge_in: list[float] = field(default_factory=list)
+    connect: list[float] = field(default_factory=list)
+    gaps: int = 0
+    missed: int = 0
+    refused: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """The server's so far: CPU seconds and resident bytes."""
+
+    cpu_s: float
+    resident: float
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.load", description=__doc__.splitlines()[0])
+    parser.add_argument("question", nargs="?", type=Path, default=QUESTION, help="what callers ask (a sound file)")
+    parser.add_argument("--barge-in", type=Path, help="what they say when they interrupt (default: the question)")
+    parser.add_argument("--url", default="http://127.0.0.1:8801")
+    parser.add_argument("--api", choices=["realtime", "offer"], default="realtime")
+    parser.add_argument("-n", "--callers", type=int, default=1)
+    parser.add_argument("--turns", type=int, default=4)
+    parser.add_argument("--no-barge-in", action="store_true", help="every turn waits for quiet")
+    parser.add_argument("--loss", type=float, default=0.0, help="share of the callers' packets that is lost")
+    parser.add_argument("--drop-after-turn", type=int, help="lose one packet after this turn (counted from 0)")
+    parser.add_argument("--stagger", type=float, default=0.2, help="seconds between two callers' beginnings")
+    parser.add_argument("--seed", type=int, default=1)
+    return parser.parse_args()
+
+
+async def usage(http: httpx.AsyncClient, options: argparse.Namespace) -> Usage:
+    """What the server has used so far."""
+    if options.api == "offer":
+        stats = (await http.get(f"{options.url}/stats")).json()
+        return Usage(stats["cpu_s"], stats["rss"])
+    text = (await http.get(f"{options.url}/metrics")).text
+
+    def total(name: str) -> float:
+        return sum(map(float, re.findall(rf"^{name}(?:{{[^}}]*}})? ([0-9.e+-]+)$", text, re.MULTILINE)))
+
+    return Usage(total("process_cpu_seconds_total"), total("process_resident_memory_bytes"))
+
+
+async def converse(
+    caller: Caller,
+    question: Utterance,
+    barge_in: Utterance,
+    options: argparse.Namespace,
+    random: Random,
+    results: Results,
+) -> None:
+    """One caller's turns."""
+    await asyncio.sleep(1.5 + random.random())  # people don't speak in step
+    for turn in range(options.turns):
+        interrupting = turn % 2 == 1 and not options.no_barge_in
+        if options.drop_after_turn is not None and turn == options.drop_after_turn + 1:
+            caller.drop_next = 1
+            await asyncio.sleep(0.5)
+        if interrupting:
+            await asyncio.sleep(1.5 + random.random())
+            interrupting = time.monotonic() - caller.last_loud_s() < 0.1
+        else:
+            await caller.quiet(0.6)
+        await caller.say(barge_in if interrupting else question)
+        since_s = caller.end_s
+        if interrupting:
+            await caller.quiet(0.21, timeout_s=10)
+            silent_s = caller.silent_after(caller.onset_s)
+            results.barge_in.append(silent_s - caller.onset_s)
+            since_s = max(since_s, silent_s + 0.001)
+        loud_s = await caller.loud_after(since_s)
+        if loud_s is None:
+            results.missed += 1
+        else:
+            results.voice_to_voice.append(loud_s - caller.end_s)
+            results.by_turn.setdefault(turn, []).append(loud_s - caller.end_s)
+    await caller.quiet(0.6)
+    results.gaps += caller.gaps
+
+
+def milliseconds(values: list[float]) -> dict[str, float] | None:
+    """Percentiles."""
+    if not values:
+        return None
+    p50, p95, largest = np.percentile(values, [50, 95, 100]) * 1000
+    return {"p50": round(float(p50)), "p95": round(float(p95)), "max": round(float(largest)), "n": len(values)}
+
+
+async def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Run all callers and gather the figures."""
+    question = utterance(options.question)
+    barge_in = utterance(options.barge_in) if options.barge_in else question
+    quiet, results, ticker = silence(), Results(), Ticker()
+    random = Random(options.seed)
+    async with httpx.AsyncClient(timeout=30) as http:
+        before = await usage(http, options)
+        callers: list[Caller] = []
+        talks: list[tuple[asyncio.Task[float], float]] = []
+
+        async def talk(caller: Caller) -> float:
+            await converse(caller, question, barge_in, options, random, results)
+            return time.monotonic()
+
+        began = time.monotonic()
+        for index in range(options.callers):
+            network = Network(options.loss, options.seed + index)
+            caller = Caller(http, options.url, api=options.api, silence=quiet, network=network)
+            try:
+                results.connect.append(await caller.connect())
+            except (httpx.HTTPError, TimeoutError) as error:
+                results.refused.append(f"{type(error).__name__}: {error}")
+                continue
+            callers.append(caller)
+            ticker.add(caller.tick)
+            talks.append((asyncio.create_task(talk(caller)), time.monotonic()))
+            await asyncio.sleep(options.stagger)
+        peak = before.resident
+        while not all(task.done() for task, _ in talks):
+            await asyncio.sleep(1)
+            peak = max(peak, (await usage(http, options)).resident)
+        after = await usage(http, options)
+        wall_s = time.monotonic() - began
+        # A caller who has finished stays on the line until all have: its idle minutes count too.
+        minutes = sum(time.monotonic() - start for _, start in talks) / 60
+        own = resource.getrusage(resource.RUSAGE_SELF)
+        for task, _ in talks:
+            task.result()
+        for caller in callers:
+            await caller.hang_up()
+    return {
+        "callers": options.callers,
+        "connected": len(callers),
+        "refused": results.refused[:2],
+        "turns": len(results.voice_to_voice),
+        "missed": results.missed,
+        "voice_to_voice_ms": milliseconds(results.voice_to_voice),
+        "voice_to_voice_by_turn_ms": {turn: milliseconds(each) for turn, each in sorted(results.by_turn.items())},
+        "barge_in_ms": milliseconds(results.barge_in),
+        "gaps_over_60_ms": results.gaps,
+        "connect_ms": milliseconds(results.connect),
+        "cpu_s_per_session_minute": round((after.cpu_s - before.cpu_s) / minutes, 2) if minutes else None,
+        "server_cores": round((after.cpu_s - before.cpu_s) / wall_s, 2),
+        "resident_mb_per_session": round((peak - before.resident) / 2**20 / max(1, len(callers)), 2),
+        "client_cores": round((own.ru_utime + own.ru_stime) / wall_s, 2),
+        "wall_s": round(wall_s, 1),
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(asyncio.run(measure(arguments())), indent=2))
+    sys.stdout.flush()
