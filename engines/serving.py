@@ -259,15 +259,21 @@ class Metrics:
         if self._real_time_factor and audio_s and request.engine_s:
             self._real_time_factor.set(request.engine_s / audio_s)
 
+    def counter(self, name: str, description: str) -> Any:
+        """A counter of this model's own, `name` without the prefix; it has increment()."""
+        return self._counter(name, description)
+
+    def foreign(self, name: str, description: str, kind: str) -> Any:
+        """A family under the full name that another program gave it; `kind` is COUNTER, GAUGE or HISTOGRAM."""
+        family = pb_utils.MetricFamily(name=name, description=description, kind=getattr(pb_utils.MetricFamily, kind))
+        self._families.append(family)
+        return family
+
     def _counter(self, name: str, description: str) -> Any:
         return self._family(name, description, "COUNTER").Metric(labels={})
 
     def _family(self, name: str, description: str, kind: str) -> Any:
-        family = pb_utils.MetricFamily(
-            name=f"{self._prefix}_{name}", description=description, kind=getattr(pb_utils.MetricFamily, kind)
-        )
-        self._families.append(family)
-        return family
+        return self.foreign(f"{self._prefix}_{name}", description, kind)
 
 
 class _TritonHandler(logging.Handler):
