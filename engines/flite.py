@@ -8,14 +8,15 @@ import ctypes
 import queue
 import threading
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 
 from engines import text as texts
-from engines.synthesizer import MAX_CHUNK_S, Samples, checked_text, choose, choose_language
+from engines.errors import InvalidInputError, ModelSetupError
+from engines.synthesizer import MAX_CHUNK_S, Samples, Sound, checked_text, choose, choose_language
 
 VOICES = ("slt", "rms", "awb", "kal16")
 SAMPLE_RATE = 16_000
@@ -80,7 +81,7 @@ def _library(name: str) -> ctypes.CDLL:
     try:
         return ctypes.CDLL(name, mode=ctypes.RTLD_GLOBAL)  # the voices look up the language's symbols globally
     except OSError as error:
-        raise RuntimeError(f"flite is not installed ({error}): apt-get install libflite1") from error
+        raise ModelSetupError(f"flite is not installed ({error}): apt-get install libflite1") from error
 
 
 def _flite() -> ctypes.CDLL:
@@ -153,7 +154,9 @@ class Flite:
     def __init__(self, voices: tuple[str, ...] = VOICES) -> None:
         unknown = set(voices) - set(VOICES)
         if unknown or not voices:
-            raise RuntimeError(f"flite has the voices {', '.join(VOICES)}, not {', '.join(sorted(unknown)) or 'none'}")
+            raise ModelSetupError(
+                f"flite has the voices {', '.join(VOICES)}, not {', '.join(sorted(unknown)) or 'none'}"
+            )
         self.voices = voices
         library = _flite()
         self._voices = {name: _Voice(library, name) for name in voices}
@@ -163,11 +166,11 @@ class Flite:
         """Make the engine from model parameters: `voices`, names separated by commas."""
         return cls(tuple(parameters["voices"].replace(" ", "").split(","))) if parameters.get("voices") else cls()
 
-    def synthesize(self, text: str, *, voice: str | None, language: str | None, speed: float) -> Iterator[Samples]:
+    def synthesize(self, text: str, *, voice: str | None, language: str | None, speed: float) -> Sound:
         """Return the sound of `text`, sentence by sentence; see engines.synthesizer.
 
         A text of emoji or punctuation alone gives no chunk. Scripts other than Latin cannot be said by these voices:
-        they are left out, and a text of nothing else raises ValueError.
+        they are left out, and a text of nothing else raises InvalidInputError.
         """
         checked_text(text, speed)
         choose_language(language, self.languages)
@@ -175,7 +178,7 @@ class Flite:
         spoken = texts.spoken_text(text)
         ascii_text = _in_ascii(spoken)
         if texts.is_silent(ascii_text) and not texts.is_silent(spoken):
-            raise ValueError("flite speaks English only, and the text has no Latin letter or digit")
+            raise InvalidInputError("flite speaks English only, and the text has no Latin letter or digit")
         return _stream(chosen, ascii_text, speed)
 
     def close(self) -> None:
@@ -192,7 +195,7 @@ def _in_ascii(text: str) -> str:
     )
 
 
-def _stream(voice: _Voice, text: str, speed: float) -> Iterator[Samples]:
+def _stream(voice: _Voice, text: str, speed: float) -> Sound:
     first = True
     for sentence in texts.sentences(text):
         if not texts.is_silent(sentence):
@@ -200,7 +203,7 @@ def _stream(voice: _Voice, text: str, speed: float) -> Iterator[Samples]:
             first = False
 
 
-def _sentence(voice: _Voice, sentence: str, speed: float, *, trim: bool) -> Iterator[Samples]:
+def _sentence(voice: _Voice, sentence: str, speed: float, *, trim: bool) -> Sound:
     """Yield the first piece of sound as soon as there is one, then 200 ms (about 4 ms of work) at a time."""
     pieces: queue.SimpleQueue[Samples | None] = queue.SimpleQueue()  # one sentence at most, hence bounded
     stopped = threading.Event()

@@ -1,13 +1,16 @@
 """What a speech synthesis engine offers to the `tts` model, and the engines there are."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from importlib import import_module
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.errors import InvalidInputError, ModelSetupError
+
 Samples = NDArray[np.int16]
+Sound = Generator[Samples, None, None]
 
 # Imported only when chosen, so that an engine's dependencies are needed by its users alone.
 ENGINES = {
@@ -30,10 +33,10 @@ class Synthesizer(Protocol):
     languages: Sequence[str]
     """Primary language subtags (BCP 47) that `synthesize` takes; the first is the default."""
 
-    def synthesize(self, text: str, *, voice: str | None, language: str | None, speed: float) -> Iterator[Samples]:
+    def synthesize(self, text: str, *, voice: str | None, language: str | None, speed: float) -> Sound:
         """Return the sound of `text` as INT16 mono chunks of at most 200 ms, the first as early as the engine can.
 
-        Closing the iterator stops the engine. Raises ValueError, before any work, for input it cannot serve.
+        Closing the generator stops the engine. InvalidInputError, before any work, for input it cannot serve.
         """
         ...
 
@@ -43,30 +46,32 @@ class Synthesizer(Protocol):
 
 
 def load(parameters: Mapping[str, str]) -> Synthesizer:
-    """Return the engine that the model parameter `engine` names, made from the other parameters.
+    """Return the engine that the model parameter `engine` names, made by its `from_parameters`.
 
-    Raises RuntimeError with what to do when the engine is unknown or cannot be loaded.
+    ModelSetupError says what to do where the engine is unknown, needs something that is not installed, or refuses.
     """
     name = parameters.get("engine", "")
     if name not in ENGINES:
-        raise RuntimeError(f"tts: unknown engine {name!r}; parameters.engine can be: {', '.join(ENGINES)}")
+        raise ModelSetupError(f"tts has no engine {name!r}: set its parameter 'engine' to one of {', '.join(ENGINES)}")
     module_name, class_name = ENGINES[name]
     try:
-        engine = getattr(import_module(module_name), class_name)
+        engine = getattr(import_module(module_name), class_name).from_parameters(parameters)
     except ImportError as error:
-        raise RuntimeError(
-            f"tts: engine {name!r} cannot be loaded: {error}. Install what it needs (docs/models.md), or start Triton "
-            "with --model-config-name=embedded, which needs no download."
+        raise ModelSetupError(
+            f"the tts engine '{name}' needs what is not installed here ({error}): install it as docs/models.md says, "
+            "or start Triton with --model-config-name=embedded, which needs no download"
         ) from error
-    return cast(Synthesizer, engine.from_parameters(cast(Mapping[str, Any], parameters)))
+    except RuntimeError as error:
+        raise ModelSetupError(str(error)) from error
+    return cast(Synthesizer, engine)
 
 
 def choose(kind: str, wanted: str | None, available: Sequence[str]) -> str:
-    """Return `wanted`, or the first of `available` without a wish; ValueError names what exists."""
+    """Return `wanted`, or the first of `available` without a wish; InvalidInputError names what exists."""
     if not wanted:
         return available[0]
     if wanted not in available:
-        raise ValueError(f"unknown {kind} {wanted!r}; available: {', '.join(available)}")
+        raise InvalidInputError(f"unknown {kind} {wanted!r}; available: {', '.join(available)}")
     return wanted
 
 
@@ -77,10 +82,10 @@ def choose_language(wanted: str | None, available: Sequence[str]) -> str:
 
 
 def checked_text(text: str, speed: float) -> None:
-    """Raise ValueError for a text or speed that no engine takes."""
+    """InvalidInputError for a text or speed that no engine takes."""
     if not text.strip():
-        raise ValueError("text is empty")
+        raise InvalidInputError("text is empty")
     if len(text) > MAX_TEXT_CHARACTERS:
-        raise ValueError(f"text has {len(text)} characters; at most {MAX_TEXT_CHARACTERS} are taken in one request")
+        raise InvalidInputError(f"text has {len(text)} characters; one request takes at most {MAX_TEXT_CHARACTERS}")
     if not SPEEDS[0] <= speed <= SPEEDS[1]:
-        raise ValueError(f"speed is {speed:g}; it must be from {SPEEDS[0]} to {SPEEDS[1]:g}")
+        raise InvalidInputError(f"speed is {speed:g}; it must be from {SPEEDS[0]:g} to {SPEEDS[1]:g}")
