@@ -10,6 +10,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from orchestrator.triton.embedded import EmbeddedTriton, Ports
 
@@ -28,13 +29,16 @@ class RunningTriton:
 
 
 @contextmanager
-def run_triton(repository: Path, *arguments: str) -> Iterator[RunningTriton]:
-    """A server on free ports; leaving stops it. Raises what its start raised."""
+def run_triton(repository: Path, *arguments: str, **options: Any) -> Iterator[RunningTriton]:
+    """A server on free ports; leaving stops it. Raises what its start raised.
+
+    `arguments` are the server's own, `options` those of EmbeddedTriton.
+    """
     started: Future[RunningTriton] = Future()
     stop = threading.Event()
 
     async def serve() -> None:
-        async with EmbeddedTriton(repository, ports=Ports(0, 0, 0), arguments=arguments) as triton:
+        async with EmbeddedTriton(repository, ports=Ports(0, 0, 0), arguments=arguments, **options) as triton:
             started.set_result(RunningTriton(triton.grpc_url, triton.http_url, triton.metrics_url))
             await asyncio.to_thread(stop.wait)
 
