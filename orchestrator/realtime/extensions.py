@@ -1,0 +1,43 @@
+"""Server events that the Realtime API does not have; their types begin with `goassist.`"""
+
+from typing import Literal
+
+from pydantic import BaseModel
+
+
+class _ServerEvent(BaseModel):
+    event_id: str
+
+
+class StateEvent(_ServerEvent):
+    """The conversation entered another state. `at_ms`: milliseconds of the user's sound since the call began."""
+
+    type: Literal["goassist.state"]
+    state: str
+    previous: str
+    turn: int
+    at_ms: int
+
+
+class TranscriptEvent(_ServerEvent):
+    """The user's words as understood so far, while they are spoken; they may still change after `stable_chars`."""
+
+    type: Literal["goassist.transcript"]
+    item_id: str
+    text: str
+    stable_chars: int
+
+
+class MetricsEvent(_ServerEvent):
+    """Where a turn's time went, in ms; null where a stage did not happen (see notifications.TurnMetrics)."""
+
+    type: Literal["goassist.metrics"]
+    turn: int
+    response_id: str
+    endpointing_ms: float | None
+    transcript_ms: float | None
+    ttft_ms: float | None
+    tts_first_chunk_ms: float | None
+    ttfa_ms: float | None
+    voice_to_voice_ms: float | None
+    speculative: bool
