@@ -11,6 +11,7 @@ trap 'rm -rf "$scratch"' EXIT
 "$scratch/bin/python" -m pip install -q -e ".[embedded,microphone,dev]"
 {
     sed -n '/^#/p' requirements/constraints.txt
-    "$scratch/bin/python" -m pip freeze --exclude-editable
+    # pyproject.toml itself pins pocketsphinx, differently for each Python.
+    "$scratch/bin/python" -m pip freeze --exclude-editable | sed '/^pocketsphinx==/d'
 } >"$scratch/constraints.txt"
 cp "$scratch/constraints.txt" requirements/constraints.txt
