@@ -9,16 +9,16 @@ export function loudness(dbfs) {
 
 /** One AudioContext with a meter for each stream given to it. */
 export class Sound {
+  #loaded = null;
+
   constructor() {
     this.context = new AudioContext({ latencyHint: "interactive" });
-    // Over plain http from another machine there are no worklets, and so no levels; the call works without them.
-    this.loaded = this.context.audioWorklet?.addModule("meter-worklet.js");
   }
 
   /** Call onLevel(dbfs) for every 10 ms of `stream`; returns a function that stops it. */
   async measure(stream, onLevel) {
-    await this.loaded;
-    if (!this.loaded || this.context.state === "closed") return () => {};
+    // Over plain http from another machine there are no worklets, and so no levels; the call works without them.
+    if (!this.context.audioWorklet || !(await this.#load())) return () => {};
     const source = this.context.createMediaStreamSource(stream);
     const meter = new AudioWorkletNode(this.context, "meter", { numberOfOutputs: 0 });
     meter.port.onmessage = ({ data }) => onLevel(data > 0 ? Math.max(SILENCE_DBFS, 20 * Math.log10(data)) : SILENCE_DBFS);
@@ -27,6 +27,17 @@ export class Sound {
       meter.port.onmessage = null;
       source.disconnect();
     };
+  }
+
+  /** False where the context was closed meanwhile. */
+  async #load() {
+    this.#loaded ??= this.context.audioWorklet.addModule("meter-worklet.js");
+    try {
+      await this.#loaded;
+    } catch (error) {
+      if (this.context.state !== "closed") throw error;
+    }
+    return this.context.state !== "closed";
   }
 
   /** A track of digital silence, which keeps a call without a microphone alive. */

@@ -2,6 +2,7 @@
 
 const HEADLINES = {
   offline: ["Ready when you are", "Connect and just start talking. You can interrupt at any time."],
+  lost: ["Disconnected", "Connect to go on."],
   connecting: ["Connecting…", "Opening the microphone and the line."],
   waiting: ["Waiting for the server", "The call begins by itself as soon as it is ready."],
   idle: ["Go ahead", "Say something. I am listening."],
@@ -10,6 +11,7 @@ const HEADLINES = {
   speaking: ["Speaking", "Just talk if you want to interrupt."],
   interrupted: ["Interrupted", "Go on, I am listening."],
 };
+const BEFORE_A_CALL = new Set(["offline", "lost", "connecting", "waiting"]);
 const WITHOUT_MICROPHONE = {
   idle: ["Type a message", "The microphone is off; answers are spoken."],
   listening: ["Your turn", "Type a message. The microphone is off."],
@@ -36,9 +38,14 @@ export function announce(text) {
 export class StateView {
   #holdUntil = 0;
   #timer = null;
-  onShow = () => {};
+  #onShow;
 
-  show(state, { microphone = true } = {}) {
+  /** onShow(state) is called when a state becomes visible. */
+  constructor(onShow) {
+    this.#onShow = onShow;
+  }
+
+  show(state, microphone = true) {
     clearTimeout(this.#timer);
     const wait = ["idle", "listening"].includes(state) ? this.#holdUntil - performance.now() : 0;
     if (wait > 0) {
@@ -53,13 +60,38 @@ export class StateView {
     const [headline, hint] = (!microphone && WITHOUT_MICROPHONE[state]) || HEADLINES[state];
     byId("headline").textContent = headline;
     byId("hint").textContent = hint;
-    const named = state in { offline: 1, connecting: 1, waiting: 1 } ? "idle" : state;
+    const named = BEFORE_A_CALL.has(state) ? "idle" : state;
     document.body.dataset.state = named;
     for (const item of byId("states").children) {
       if (item.dataset.state === named) item.setAttribute("aria-current", "step");
       else item.removeAttribute("aria-current");
     }
-    this.onShow(state);
+    this.#onShow(state);
+  }
+}
+
+/** The microphone's level: quick to rise, slow to fall, drawn twenty times a second. */
+export class MeterView {
+  #element;
+  #peak = 0;
+  #drawnAt = 0;
+
+  constructor(meter) {
+    this.#element = meter;
+  }
+
+  /** level is 0 to 1, every 10 ms. */
+  show(level) {
+    this.#peak = Math.max(level, this.#peak * 0.96);
+    if (performance.now() - this.#drawnAt < 50) return;
+    this.#drawnAt = performance.now();
+    this.#element.style.setProperty("--level", this.#peak.toFixed(3));
+    this.#element.setAttribute("aria-valuenow", Math.round(this.#peak * 100));
+  }
+
+  clear() {
+    this.#peak = this.#drawnAt = 0;
+    this.show(0);
   }
 }
 
