@@ -1,6 +1,6 @@
 """One caller of a benchmark: a WebRTC call measured at its RTP packets, for about 2 ms of CPU a second.
 
-It sends and receives below aiortc, so that 50 callers fit beside the server on two cores. It is neutral: it talks to any
+It sends and receives below aiortc, so that 50 callers fit beside the server on two cores. It is neutral: it talks to
 any server that answers the OpenAI Realtime API's `POST /v1/realtime/calls`, or `POST /offer` with JSON {sdp, type} as
 pipecat's examples do. Times are seconds of the monotonic clock.
 """
