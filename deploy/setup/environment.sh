@@ -38,6 +38,8 @@ browser() {
     return 1
 }
 
+loads() { "$chosen" -c 'import ctypes, sys; ctypes.CDLL(sys.argv[1])' "$1" 2>/dev/null; }
+
 fingerprint=$(cat "$root/pyproject.toml" "$root"/requirements/*.txt "$here"/*.sh | sha256sum)
 if venv_fits; then
     if [ "$(cat "$stamp" 2>/dev/null)" = "$fingerprint" ]; then
@@ -53,12 +55,12 @@ read -r version _ has_pip has_library _ < <("$here/python.sh" --probe "$chosen")
 [ "$has_pip" = pip ] || packages+=("python$version-venv")
 if [ "$purpose" != check ]; then
     [ "$has_library" = library ] || packages+=("libpython$version")
-    "$chosen" -c 'import ctypes; ctypes.CDLL("libflite_cmu_us_slt.so.1")' 2>/dev/null || packages+=(libflite1)
+    loads libflite_cmu_us_slt.so.1 || packages+=(libflite1)
 fi
-distribution=$(sed -n 's/^ID=//p' /etc/os-release)
-# Ubuntu's package only fetches a snap, which containers cannot run: there playwright brings a browser, below.
-if [ "$purpose" = test ] && [ "$distribution" != ubuntu ] && ! browser; then
-    packages+=(chromium)
+if [ "$purpose" = test ]; then
+    loads libatomic.so.1 || packages+=(libatomic1) # playwright's driver
+    # Ubuntu's package only fetches a snap, which containers cannot run: there playwright brings a browser, below.
+    grep -q '^ID=ubuntu' /etc/os-release || browser || packages+=(chromium)
 fi
 [ "${#packages[@]}" = 0 ] || "$here/packages.sh" "${packages[@]}"
 
@@ -76,7 +78,10 @@ pip install -q --no-deps -r requirements/no-deps.txt
 
 if [ "$purpose" = test ] && ! browser; then
     echo "Installing a browser for the tests"
-    $python -m playwright install --with-deps chromium
+    $python -m playwright install --with-deps chromium || {
+        echo "No browser could be installed. Install Chromium or Google Chrome, so that one is in PATH, then repeat." >&2
+        exit 1
+    }
 fi
 
 echo "$fingerprint" >"$stamp"
