@@ -26,6 +26,7 @@ class AudioCounters:
     rejected: int  # could not be decrypted
     silence_s: float  # filled in where the client sent nothing
     round_trip_s: float | None
+    lost_at_client: float  # the part of our packets that the client missed lately
 
 
 class CallAudio:
@@ -78,4 +79,5 @@ class CallAudio:
             rejected=self._transport.rejected,
             silence_s=counters.silence_s,
             round_trip_s=self._reports.round_trip_s,
+            lost_at_client=self._reports.lost_at_client,
         )

@@ -20,7 +20,7 @@ MAX_PACKET_S = 0.12  # the longest packet there is (RFC 6716 section 3.2.5)
 MAX_PAYLOAD = 1275  # the longest frame there is
 
 _APPLICATION_RESTRICTED_LOWDELAY = 2051
-_SET_BITRATE, _SET_COMPLEXITY, _SET_PACKET_LOSS, _SET_PREDICTION_DISABLED = 4002, 4010, 4014, 4046
+_SET_BITRATE, _SET_COMPLEXITY = 4002, 4010
 
 
 class OpusError(Exception):
@@ -88,6 +88,9 @@ class Encoder:
         self._output = ctypes.create_string_buffer(MAX_PAYLOAD)
         self._output_address = ctypes.addressof(self._output)
         self._encode = library.opus_encode
+        # A frame is coded as a difference to the one before. Begun with silence, the first is right for any decoder,
+        # whatever it has heard of another encoder; else it is a burst in the midst of sound, and faint after silence.
+        self.encode(bytes(2 * self.frame_samples))
 
     def encode(self, pcm16: bytes) -> bytes:
         """Encode one frame of exactly 20 ms. Raises ValueError for any other length."""
@@ -95,17 +98,6 @@ class Encoder:
             raise ValueError(f"a frame at {self.sample_rate} Hz has {2 * self.frame_samples} bytes, not {len(pcm16)}")
         length = self._encode(self._state, pcm16, self.frame_samples, self._output_address, MAX_PAYLOAD)
         return ctypes.string_at(self._output_address, _checked(length))
-
-    def encode_independent(self, pcm16: bytes) -> bytes:
-        """Encode one frame so that it needs nothing of the frames before it, as the first one of a new encoder must."""
-        self._control(_SET_PREDICTION_DISABLED, 1)
-        payload = self.encode(pcm16)
-        self._control(_SET_PREDICTION_DISABLED, 0)
-        return payload
-
-    def expect_loss(self, fraction: float) -> None:
-        """Spend more bits on frames that can stand alone, for a network that loses this part of them (0 to 1)."""
-        self._control(_SET_PACKET_LOSS, round(100 * min(1.0, max(0.0, fraction))))
 
     def _control(self, request: int, value: int) -> None:
         # Variadic in C: no argtypes, so that ctypes passes the value as an int.

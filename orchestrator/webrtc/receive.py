@@ -176,7 +176,13 @@ class Receiver:
         if hole > concealed * step:
             self._deliver_silence(hole - concealed * step)
         if concealed:
-            self._deliver(self._decoder.recover(next_payload, step // _UNITS))
+            self._deliver(self._recover(next_payload, step // _UNITS))
+
+    def _recover(self, next_payload: bytes, samples: int) -> bytes:
+        try:
+            return self._decoder.recover(next_payload, samples)
+        except OpusError:  # a malformed payload, which is counted when its own turn comes
+            return self._decoder.conceal(samples)
 
     def _deliver_silence(self, units: int) -> None:
         self.counters.silence_s += units / rtp.CLOCK_RATE

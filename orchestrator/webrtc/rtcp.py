@@ -30,6 +30,7 @@ class Reports:
 
     def __init__(self, sender: Sender, receiver: Receiver, *, cname: str, transmit: Callable[[bytes], None]) -> None:
         self.round_trip_s: float | None = None
+        self.lost_at_client = 0.0  # the part of our packets that its last report missed
         self._sender = sender
         self._receiver = receiver
         self._cname = cname.encode()
@@ -66,10 +67,12 @@ class Reports:
                         self._heard_by_client(report)
 
     def _heard_by_client(self, report: RtcpReceiverInfo) -> None:
-        self._sender.expect_loss(report.fraction_lost / 256)
+        self.lost_at_client = report.fraction_lost / 256
         if report.lsr:
             now = current_ntp_time() >> 16 & 0xFFFFFFFF
-            self.round_trip_s = ((now - report.lsr - report.dlsr) & 0xFFFFFFFF) / 65536
+            round_trip = (now - report.lsr - report.dlsr) & 0xFFFFFFFF
+            if round_trip < 0x80000000:  # else the clock was set back meanwhile
+                self.round_trip_s = round_trip / 65536
 
     def _report(self) -> bytes:
         reports = []

@@ -42,7 +42,6 @@ class Sender:
         self._fading_frames = 0  # still to be encoded before silence is repeated
         self._silent = silent_payload(DEFAULT_SAMPLE_RATE)
         self._spoke = False
-        self._expected_loss = 0.0
 
     def tick(self) -> None:
         """Send the next 20 ms."""
@@ -64,23 +63,13 @@ class Sender:
             rtp.header(self._payload_type, self._sequence, self.timestamp, self.ssrc, marker=marker) + payload
         )
 
-    def expect_loss(self, fraction: float) -> None:
-        """Adapt to the loss that the client reports (0 to 1)."""
-        if fraction != self._expected_loss:
-            self._expected_loss = fraction
-            if self._encoder:
-                self._encoder.expect_loss(fraction)
-
     def _speech(self, frame: bytes) -> bytes:
         self._fading_frames = MAX_FADING_FRAMES
         rate = self._playout.sample_rate
-        if self._encoder is not None and self._encoder.sample_rate == rate:
-            return self._encoder.encode(frame)
-        # A new encoder knows nothing of what the client's decoder has heard before.
-        self._encoder = Encoder(rate)
-        self._encoder.expect_loss(self._expected_loss)
-        self._silent = silent_payload(rate)
-        return self._encoder.encode_independent(frame)
+        if self._encoder is None or self._encoder.sample_rate != rate:
+            self._encoder = Encoder(rate)
+            self._silent = silent_payload(rate)
+        return self._encoder.encode(frame)
 
     def _silence(self) -> bytes:
         if self._fading_frames and self._encoder:
