@@ -41,8 +41,9 @@ browser() {
 loads() { "$chosen" -c 'import ctypes, sys; ctypes.CDLL(sys.argv[1])' "$1" 2>/dev/null; }
 
 fingerprint=$(cat "$root/pyproject.toml" "$root"/requirements/*.txt "$here"/*.sh | sha256sum)
+turn_model=models/turn/smart-turn-v3.2-cpu.onnx
 if venv_fits; then
-    if [ "$(cat "$stamp" 2>/dev/null)" = "$fingerprint" ]; then
+    if [ -f $turn_model ] && [ "$(cat "$stamp" 2>/dev/null)" = "$fingerprint" ]; then
         exit 0
     fi
     chosen=$(recorded executable)
@@ -75,6 +76,8 @@ echo "Installing wheels into .venv: goassist[$extras]"
 pip() { $python -m pip --disable-pip-version-check --no-input "$@"; }
 pip install -q -c requirements/constraints.txt -e ".[$extras]"
 pip install -q --no-deps -r requirements/no-deps.txt
+
+[ -f $turn_model ] || "$here/turn_model.sh" $python
 
 if [ "$purpose" = test ] && ! browser; then
     echo "Installing a browser for the tests"
