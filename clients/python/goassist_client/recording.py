@@ -60,7 +60,7 @@ class Recording:
     def samples(self, since_s: float = 0.0, until_s: float = float("inf")) -> Samples:
         """The sound that arrived in that time, each packet at its RTP place: what was lost is silence."""
         packets = self.between(since_s, until_s)
-        if not packets:
+        if not packets or not self._keep_samples:
             return np.zeros(0, np.int16)
         # Signed distance on a clock that wraps (RFC 3550, 5.1).
         places = [(packet.timestamp - packets[0].timestamp + 2**31) % 2**32 - 2**31 for packet in packets]

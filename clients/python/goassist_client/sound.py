@@ -42,7 +42,7 @@ def read_sound(path: str | Path) -> Samples:
 def write_wav(path: str | Path, samples: Samples, sample_rate: int) -> None:
     """Write `samples` as a mono 16-bit WAV file. Raises SoundError where that is not possible."""
     try:
-        with wave.open(str(path), "wb") as file:
+        with Path(path).open("wb") as out, wave.open(out, "wb") as file:
             file.setnchannels(1)
             file.setsampwidth(2)
             file.setframerate(sample_rate)

@@ -25,13 +25,13 @@ class TranscriptView:
         elif event.type == "goassist.transcript":
             self._redraw(f"{INDENT}you    {event['text']}")
         elif event.type == "conversation.item.input_audio_transcription.completed":
-            self._live = ""
+            self._erase()
             self.line(f"you    {event['transcript'].strip() or '(no words understood)'}", event.at_s)
         elif event.type in ("response.output_audio_transcript.delta", "response.output_text.delta"):
             self._answer += event["delta"]
             self._redraw(f"{INDENT}agent  {self._answer.strip()}")
         elif event.type == "response.done" and self._answer:
-            self._live = ""
+            self._erase()
             cut = " [interrupted]" if event["response"]["status"] == "cancelled" else ""
             self.line(f"agent  {self._answer.strip()}{cut}", event.at_s)
             self._answer = ""
