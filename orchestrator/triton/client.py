@@ -1,7 +1,13 @@
-"""One gRPC channel to Triton: readiness now, decoupled streams below."""
+"""One gRPC channel to Triton: readiness, and streams of decoupled responses."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 
 import grpc
 from tritonclient.grpc import service_pb2, service_pb2_grpc
+
+from orchestrator.errors import BackendRejectedError, BackendTimeoutError, BackendUnavailableError, GoAssistError
+from orchestrator.triton import tensors
 
 # A dead peer is noticed within 15 s even when nothing is being sent. Reconnecting is quick: a restarted
 # server must not wait for gRPC's default back-off of up to two minutes.
@@ -17,6 +23,74 @@ CHANNEL_OPTIONS = (
     ("grpc.max_send_message_length", -1),
 )
 HEALTH_TIMEOUT_S = 2.0
+# A stream that has begun and then stays mute for this long is given up.
+STALL_TIMEOUT_S = 20.0
+# Errors of a stream's requests end it with a gRPC status, instead of a text without a code.
+STREAM_METADATA = (("triton_grpc_error", "true"),)
+# Repeating a request that these refuse cannot help. After a backend dies the client may see INTERNAL, CANCELLED or
+# UNAVAILABLE, which all mean that it was lost.
+_REJECTED = (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND, grpc.StatusCode.UNIMPLEMENTED)
+
+
+def mapped(error: grpc.aio.AioRpcError, model: str) -> GoAssistError:
+    """The error of ours for one of gRPC's; raise it from the original."""
+    text = error.details() or error.code().name
+    if error.code() in _REJECTED:
+        return BackendRejectedError(f"the model '{model}' refused its input: {text}")
+    if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return BackendTimeoutError(f"the model '{model}' took too long")
+    return BackendUnavailableError(f"the model '{model}' is unavailable: {text}")
+
+
+class InferenceStream:
+    """One bidirectional stream to one model: write requests, iterate over responses, cancel at any time."""
+
+    def __init__(self, stub: service_pb2_grpc.GRPCInferenceServiceStub, model: str) -> None:
+        self._model = model
+        self._requests: asyncio.Queue[service_pb2.ModelInferRequest | None] = asyncio.Queue()
+        self._call = stub.ModelStreamInfer(self._written(), metadata=STREAM_METADATA)
+
+    def write(self, request: service_pb2.ModelInferRequest) -> None:
+        """Send a request, after those before it; the caller bounds how many are on their way."""
+        self._requests.put_nowait(request)
+
+    def end(self) -> None:
+        """No more requests follow."""
+        self._requests.put_nowait(None)
+
+    def cancel(self) -> None:
+        """End the stream: the model sees its requests cancelled. Harmless when it has ended."""
+        self._call.cancel()
+
+    async def read(self, timeout_s: float) -> service_pb2.ModelInferResponse | None:
+        """The next response, None after the last. Raises the GoAssistError that says what to do."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                message = await self._call.read()
+        except TimeoutError as error:
+            self.cancel()
+            raise BackendTimeoutError(f"the model '{self._model}' did not answer within {timeout_s:g} s") from error
+        except grpc.aio.AioRpcError as error:
+            raise mapped(error, self._model) from error
+        if message is grpc.aio.EOF:
+            await self._check_end()
+            return None
+        if message.error_message:
+            raise BackendRejectedError(f"the model '{self._model}' failed: {message.error_message}")
+        return message.infer_response
+
+    async def _check_end(self) -> None:
+        """Raise why the server ended the stream, unless it ended well."""
+        if await self._call.code() is not grpc.StatusCode.OK:
+            text = await self._call.details()
+            error = grpc.aio.AioRpcError(
+                await self._call.code(), await self._call.initial_metadata(), await self._call.trailing_metadata(), text
+            )
+            raise mapped(error, self._model) from error
+
+    async def _written(self) -> AsyncIterator[service_pb2.ModelInferRequest]:
+        while (request := await self._requests.get()) is not None:
+            yield request
 
 
 class TritonClient:
@@ -45,3 +119,27 @@ class TritonClient:
         except grpc.aio.AioRpcError:
             return False
         return bool(answer.ready)
+
+    def open(self, model: str) -> InferenceStream:
+        """A stream to `model`, for several requests; the caller cancels it."""
+        return InferenceStream(self._stub, model)
+
+    async def stream(
+        self, model: str, inputs: Mapping[str, tensors.Array], *, timeout_s: float
+    ) -> AsyncGenerator[dict[str, tensors.Array], None]:
+        """Yield the responses to one request of a decoupled model; closing the generator cancels it in Triton.
+
+        `timeout_s` is for the first response. Raises BackendRejectedError, BackendTimeoutError or
+        BackendUnavailableError, each with gRPC's error as its cause.
+        """
+        call = self.open(model)
+        try:
+            call.write(tensors.request(model, inputs))
+            while (response := await call.read(timeout_s)) is not None:
+                timeout_s = STALL_TIMEOUT_S
+                if response.outputs:
+                    yield tensors.outputs(response)
+                if tensors.is_final(response):
+                    call.end()
+        finally:
+            call.cancel()
