@@ -81,13 +81,12 @@ def updated(config: SessionConfig, session: RealtimeSessionCreateRequest) -> Ses
     return replace(config, **changes)
 
 
-def session_to_wire(config: SessionConfig, session_id: str) -> RealtimeSessionCreateRequest:
-    """The whole configuration as `session.created` and `session.updated` show it."""
+def session_to_wire(config: SessionConfig, session_id: str | None = None) -> RealtimeSessionCreateRequest:
+    """The whole configuration as `session.created` and `session.updated` show it; without an id, of no session yet."""
     wire: dict[str, Any] = {
         # The API sends more with a session than its type for requests has: `id` and `object`, and our temperature.
         "type": "realtime",
         "object": "realtime.session",
-        "id": session_id,
         "model": MODEL_NAME,
         "output_modalities": [config.modality],
         "instructions": config.instructions,
@@ -106,6 +105,8 @@ def session_to_wire(config: SessionConfig, session_id: str) -> RealtimeSessionCr
             output=RealtimeAudioConfigOutput(format=PCM_24K, voice=config.voice or DEFAULT_VOICE, speed=config.speed),
         ),
     }
+    if session_id is not None:
+        wire["id"] = session_id
     return RealtimeSessionCreateRequest.model_validate(wire)
 
 

@@ -1,0 +1,115 @@
+"""The composition root: everything is made here, once, and handed to who needs it."""
+
+import asyncio
+import gc
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi.staticfiles import StaticFiles
+from fastapi_offline import FastAPIOffline
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
+from starlette.types import Scope
+
+from orchestrator import probes
+from orchestrator.errors import GoAssistError
+from orchestrator.gate import Gate
+from orchestrator.models import Models
+from orchestrator.readiness import ReadinessCheck
+from orchestrator.realtime import calls, sessions, websocket
+from orchestrator.realtime.call import Call, Shared
+from orchestrator.realtime.keys import Keys
+from orchestrator.realtime.refusals import refuse
+from orchestrator.realtime.services import Services
+from orchestrator.realtime.validation import build_models
+from orchestrator.registry import Registry
+from orchestrator.settings import PROJECT, Settings
+from orchestrator.telemetry.metrics import Metrics
+from orchestrator.triton.asr import TritonAsr
+from orchestrator.triton.client import TritonClient
+from orchestrator.triton.llm import TritonLlm
+from orchestrator.triton.prompt import ChatTemplate
+from orchestrator.triton.tts import TritonTts
+from orchestrator.vad import VoiceDetector
+from orchestrator.webrtc.plane import MediaPlane
+
+BROWSER_PAGE = PROJECT / "clients" / "browser"
+MODEL_NAMES: Sequence[str] = ("asr", "llm", "tts")
+
+DESCRIPTION = """A self-hosted voice agent behind the API of OpenAI's Realtime models.
+
+Events run over the WebRTC data channel `oai-events` or the WebSocket `GET /v1/realtime`: see docs/protocol.md."""
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The application. Its lifespan opens the channel to Triton, and at the end closes every call."""
+    metrics = Metrics()
+    app = FastAPIOffline(
+        title="GoAssist",
+        description=DESCRIPTION,
+        version="0.1.0",
+        lifespan=lambda app: _lifespan(app, settings, metrics),
+    )
+    app.add_middleware(Gate, metrics=metrics, allowed_origins=settings.allowed_origins)
+    if settings.allowed_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.allowed_origins),
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=["Location", "Retry-After"],
+        )
+    for error in (GoAssistError, HTTPException, RequestValidationError, Exception):
+        app.add_exception_handler(error, refuse)
+    for router in (probes.router, calls.router, sessions.router, websocket.router):
+        app.include_router(router)
+    app.mount("/", _Page(BROWSER_PAGE), name="page")
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI, settings: Settings, metrics: Metrics) -> AsyncGenerator[None, None]:
+    client = TritonClient(settings.triton_url)
+    models = Models(TritonAsr(client), TritonLlm(client, ChatTemplate().render), TritonTts(client))
+    plane = MediaPlane(hosts=settings.webrtc_hosts)
+    registry: Registry[Call] = Registry(
+        max_sessions=settings.max_concurrent_sessions, idle_timeout_s=settings.session_idle_timeout_s
+    )
+    metrics.watch(sessions=lambda: len(registry), ticker=plane.ticker)
+    key = settings.api_key.get_secret_value() if settings.api_key else None
+    app.state.services = Services(
+        settings,
+        registry,
+        ReadinessCheck(client, MODEL_NAMES),
+        Shared(models, VoiceDetector(), plane, metrics),
+        Keys(key),
+    )
+    build_models()
+    # What lives as long as the process is not looked at again: a full collection among many calls takes 60 ms.
+    gc.collect()
+    gc.freeze()
+    lag = asyncio.create_task(metrics.measure_loop_lag(), name="loop lag")
+    try:
+        yield
+    finally:
+        await registry.drain(0)
+        lag.cancel()
+        await client.close()
+
+
+class _Page(StaticFiles):
+    """The browser client. Browsers ask each time whether a file has changed, so that a page never mixes versions."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory=directory, html=True)
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        """The file, or HTTP 404."""
+        response = await super().get_response(path, scope)
+        response.headers["Cache-Control"] = "no-cache"
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        return response

@@ -1,0 +1,195 @@
+"""One call: a session, its events, and the transport that carries both."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+from orchestrator import notifications as told
+from orchestrator.config import SessionConfig
+from orchestrator.core.events import State
+from orchestrator.core.history import Item
+from orchestrator.errors import BackendTimeoutError, BackendUnavailableError, InvalidRequestError
+from orchestrator.models import Models
+from orchestrator.realtime.dispatch import Dispatcher
+from orchestrator.realtime.events import ServerEvents
+from orchestrator.session import Session
+from orchestrator.telemetry.metrics import Metrics
+from orchestrator.vad import VoiceDetector
+from orchestrator.webrtc.peer import Peer
+from orchestrator.webrtc.plane import MediaPlane
+from orchestrator.webrtc.playout import Playout
+
+Transport = Literal["webrtc", "websocket", "http"]
+CHAT_TIMEOUT_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all calls of a process use."""
+
+    models: Models
+    detector: VoiceDetector
+    plane: MediaPlane
+    metrics: Metrics
+
+
+class Call:
+    """Carries one session. It is the observer of its WebRTC peer; a WebSocket feeds it by the same methods.
+
+    `send`: where the events go, of a WebSocket; with a peer they go to its data channel.
+    """
+
+    def __init__(
+        self,
+        call_id: str,
+        transport: Transport,
+        *,
+        shared: Shared,
+        config: SessionConfig,
+        send: Callable[[str], None] | None = None,
+    ) -> None:
+        self.id = call_id
+        self.transport = transport
+        self.created_at = datetime.now(UTC)
+        self.last_active_s = time.monotonic()
+        self.turns = 0  # answered
+        self.ttfa_ms = 0.0  # on average over `timed` turns
+        self.timed = 0
+        self._shared = shared
+        self._send_event = send
+        self._peer: Peer | None = None
+        self._playout = Playout(on_started=self._playback_started, on_finished=self._playback_finished)
+        self._events = ServerEvents(call_id, config, self._send, with_audio=send is not None)
+        self.session = Session(
+            call_id,
+            models=shared.models,
+            detector=shared.detector,
+            config=config,
+            output=self._playout,
+            notify=self._notify,
+        )
+        self._dispatcher = Dispatcher(self.session, self._events, with_audio=send is not None)
+        self._answer: asyncio.Future[told.ResponseFinished] | None = None
+        # Until a peer takes the frames, time passes by the ticker alone.
+        self._stop_playout = shared.plane.ticker.add(self._drain)
+
+    @property
+    def busy(self) -> bool:
+        """Whether the agent thinks or speaks: then nobody is idle."""
+        return self.session.state in (State.THINKING, State.SPEAKING, State.INTERRUPTED)
+
+    @property
+    def close_reason(self) -> str | None:
+        """Why the call ended, None while it goes on."""
+        return self.session.close_reason
+
+    async def run(self) -> None:
+        """Hold the call until it is closed; then nothing of it is left."""
+        try:
+            await self.session.run()
+        finally:
+            self._stop_playout()
+            if self._answer is not None and not self._answer.done():
+                self._answer.set_exception(BackendUnavailableError(f"the call ended: {self.session.close_reason}"))
+            if self._peer is not None:
+                await self._peer.close()
+
+    def close(self, reason: str) -> None:
+        """End the call; `run` returns soon after."""
+        self.session.close(reason)
+
+    async def answer(self, offer_sdp: str, *, plane: MediaPlane) -> str:
+        """Answer the client's SDP offer. InvalidRequestError where it cannot be; a further offer changes the call."""
+        if self._peer is not None:
+            return await self._peer.renegotiate(offer_sdp)
+        peer = Peer(self, plane=plane, playout=self._playout)
+        answer = await peer.answer(offer_sdp)
+        if self._peer is not None or self.session.close_reason is not None:
+            await peer.close()
+            raise InvalidRequestError("the call has ended, or another offer was answered meanwhile")
+        self._peer = peer
+        self._events.session_created()
+        return answer
+
+    async def add_candidate(self, candidate: str, mid: str) -> None:
+        """Add an ICE candidate of the client's."""
+        if self._peer is None:
+            raise InvalidRequestError("send an offer before its candidates", param="candidate")
+        await self._peer.add_candidate(candidate, mid)
+
+    def open_events(self) -> None:
+        """Say that the session exists: the first event of a WebSocket."""
+        self._events.session_created()
+
+    async def chat(self, text: str) -> str:
+        """Let the user say `text` in writing and return the agent's answer, which is spoken as well where it can be."""
+        if self.busy or self._answer is not None:
+            raise InvalidRequestError("the agent is still answering: wait, or interrupt it", param="message")
+        self.last_active_s = time.monotonic()
+        self._answer = asyncio.get_running_loop().create_future()
+        try:
+            self.session.add_item(Item(f"item_{self.id.rpartition('_')[2]}_{time.monotonic_ns():x}", "user", text))
+            self.session.request_response(modality=None if self._peer else "text")
+            async with asyncio.timeout(CHAT_TIMEOUT_S):
+                finished = await self._answer
+        except TimeoutError as error:
+            raise BackendTimeoutError(f"there was no answer within {CHAT_TIMEOUT_S:.0f} s") from error
+        finally:
+            self._answer = None
+        if finished.status == "failed":
+            raise BackendUnavailableError(f"the answer failed: {finished.error_message}")
+        return finished.text
+
+    # What the transport brings (PeerObserver).
+
+    def connected(self) -> None:
+        """The peer takes the frames from now on."""
+        self._stop_playout()
+
+    def audio_received(self, pcm16_16k: bytes) -> None:
+        """Sound of the user."""
+        self.session.audio_received(pcm16_16k)
+
+    def message_received(self, text: str | bytes) -> None:
+        """An event of the client's."""
+        self.last_active_s = time.monotonic()
+        if self.session.close_reason is None:
+            self._dispatcher.receive(text)
+
+    def events_open(self) -> None:
+        """The client reads its events."""
+
+    def connection_lost(self, reason: str) -> None:
+        """The client hung up, vanished or never came."""
+        self.close(reason)
+
+    def _drain(self) -> None:
+        self._playout.next_frame()
+
+    def _playback_started(self, turn: int) -> None:
+        self.session.playback_started(turn)
+
+    def _playback_finished(self, turn: int) -> None:
+        self.session.playback_finished(turn)
+
+    def _send(self, text: str) -> None:
+        if self._send_event is not None:
+            self._send_event(text)
+        elif self._peer is not None:
+            self._peer.send_event(text)
+
+    def _notify(self, notification: told.Notification) -> None:
+        self.last_active_s = time.monotonic()
+        self._shared.metrics.observe(notification)
+        self._events.tell(notification)
+        match notification:
+            case told.ResponseFinished():
+                self.turns += notification.status == "completed"
+                if self._answer is not None and not self._answer.done():
+                    self._answer.set_result(notification)
+            case told.TurnMetrics(ttfa_ms=float(ttfa_ms)):
+                self.timed += 1
+                self.ttfa_ms += (ttfa_ms - self.ttfa_ms) / self.timed

@@ -1,0 +1,42 @@
+"""The STUN and TURN servers of the settings, for our own peers and for browsers that ask."""
+
+import base64
+import hmac
+import time
+from collections.abc import Callable
+from typing import Any
+
+from aiortc import RTCIceServer
+
+from orchestrator.settings import Settings
+
+# Longer than any call, since a relay asks for the credentials again while a call goes on.
+CREDENTIAL_LIFETIME_S = 24 * 3600
+
+
+def ice_servers(settings: Settings, *, clock: Callable[[], float] = time.time) -> list[RTCIceServer]:
+    """The configured servers. Credentials made of a shared secret are valid for a day from now."""
+    servers = [RTCIceServer(urls=settings.webrtc_stun_server)] if settings.webrtc_stun_server else []
+    if settings.webrtc_turn_server:
+        name, password = _turn_credentials(settings, clock)
+        servers.append(RTCIceServer(urls=settings.webrtc_turn_server, username=name, credential=password))
+    return servers
+
+
+def ice_servers_as_json(settings: Settings) -> list[dict[str, Any]]:
+    """The same as RTCPeerConnection takes them in a browser."""
+    return [
+        {"urls": [server.urls]}
+        | ({"username": server.username, "credential": server.credential} if server.username else {})
+        for server in ice_servers(settings)
+    ]
+
+
+def _turn_credentials(settings: Settings, clock: Callable[[], float]) -> tuple[str | None, str | None]:
+    """The TURN REST scheme that coturn calls use-auth-secret: the name is the time of expiry, the password its MAC."""
+    if settings.webrtc_turn_secret is not None:
+        name = f"{int(clock()) + CREDENTIAL_LIFETIME_S}:goassist"
+        mac = hmac.digest(settings.webrtc_turn_secret.get_secret_value().encode(), name.encode(), "sha1")
+        return name, base64.b64encode(mac).decode()
+    password = settings.webrtc_turn_password
+    return settings.webrtc_turn_username, password.get_secret_value() if password else None

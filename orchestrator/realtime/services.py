@@ -1,0 +1,128 @@
+"""What the routes share; app.py puts it into the application's state."""
+
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Literal, NoReturn
+from uuid import uuid4
+
+from fastapi import Depends, HTTPException
+from openai.types.realtime import RealtimeSessionCreateRequest
+from starlette.requests import HTTPConnection
+
+from orchestrator.config import SessionConfig, TurnDetection
+from orchestrator.errors import CapacityError
+from orchestrator.readiness import ReadinessCheck
+from orchestrator.realtime.call import Call, Shared, Transport
+from orchestrator.realtime.config import parse_session, updated
+from orchestrator.realtime.ice import ice_servers
+from orchestrator.realtime.keys import InvalidKeyError, Keys
+from orchestrator.registry import Registry
+from orchestrator.settings import Settings
+from orchestrator.webrtc.plane import MediaPlane
+
+IdPrefix = Literal["rtc", "sess"]
+SUBPROTOCOL_KEY = "openai-insecure-api-key."
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The parts of a running orchestrator."""
+
+    settings: Settings
+    registry: Registry[Call]
+    readiness: ReadinessCheck
+    shared: Shared
+    keys: Keys
+
+    def default_config(self) -> SessionConfig:
+        """What a session begins with where its client chooses nothing."""
+        settings = self.settings
+        return SessionConfig(
+            instructions=settings.instructions,
+            voice=settings.voice,
+            language=settings.language,
+            turn_detection=TurnDetection(kind=settings.turn_detection),
+        )
+
+    def config(self, *sessions: dict[str, Any] | RealtimeSessionCreateRequest | None) -> SessionConfig:
+        """The default configuration with these session objects applied one after another."""
+        config = self.default_config()
+        for session in sessions:
+            if session is not None:
+                config = updated(config, parse_session(session) if isinstance(session, dict) else session)
+        return config
+
+    def plane(self) -> MediaPlane:
+        """The media plane with ICE servers whose credentials are fresh."""
+        return replace(self.shared.plane, ice_servers=ice_servers(self.settings))
+
+    async def open_call(
+        self, transport: Transport, config: SessionConfig, *, call_id: str | None = None, **options: Any
+    ) -> Call:
+        """A call that runs. Raises BackendUnavailableError and CapacityError."""
+        self._check_capacity()
+        await self.readiness.require()
+        self._check_capacity()
+        prefix: IdPrefix = "rtc" if transport == "webrtc" else "sess"
+        call = Call(call_id or f"{prefix}_{uuid4().hex[:24]}", transport, shared=self.shared, config=config, **options)
+        self.registry.start(call)
+        self.shared.metrics.session_started(transport)
+        return call
+
+    def call(self, call_id: str) -> Call:
+        """The call of that id; HTTP 404 where there is none."""
+        call = self.registry.get(call_id)
+        if call is None:
+            raise HTTPException(404, f"there is no call {call_id[:80]!r}; it may have ended")
+        return call
+
+    def _check_capacity(self) -> None:
+        try:
+            self.registry.check_capacity()
+        except CapacityError:
+            self.shared.metrics.session_rejected("draining" if self.registry.draining else "capacity")
+            raise
+
+
+def services(connection: HTTPConnection) -> Services:
+    """The parts of the application that serves this request."""
+    found: Services = connection.app.state.services
+    return found
+
+
+Wired = Annotated[Services, Depends(services)]
+
+
+def caller_key(connection: HTTPConnection) -> str | None:
+    """The key of the request: a Bearer token, X-API-Key, or a subprotocol, all that a browser's WebSocket has."""
+    scheme, _, token = connection.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and token.strip():
+        return token.strip()
+    if "x-api-key" in connection.headers:
+        return connection.headers["x-api-key"]
+    for protocol in connection.headers.get("sec-websocket-protocol", "").split(","):
+        if protocol.strip().startswith(SUBPROTOCOL_KEY):
+            return protocol.strip().removeprefix(SUBPROTOCOL_KEY)
+    return None
+
+
+def authorized(connection: HTTPConnection, wired: Wired) -> dict[str, Any] | None:
+    """Let in who may call; returns the session that the key brings. HTTP 401 otherwise."""
+    try:
+        return wired.keys.session_of(caller_key(connection))
+    except InvalidKeyError as error:
+        _refuse(error)
+
+
+def authorized_as_owner(connection: HTTPConnection, wired: Wired) -> None:
+    """Let in only who has the server's own key. HTTP 401 otherwise."""
+    try:
+        wired.keys.require_api_key(caller_key(connection))
+    except InvalidKeyError as error:
+        _refuse(error)
+
+
+def _refuse(error: InvalidKeyError) -> NoReturn:
+    raise HTTPException(401, str(error), headers={"WWW-Authenticate": "Bearer"}) from error
+
+
+KeySession = Annotated[dict[str, Any] | None, Depends(authorized)]
