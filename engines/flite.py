@@ -154,9 +154,8 @@ class Flite:
     def __init__(self, voices: tuple[str, ...] = VOICES) -> None:
         unknown = set(voices) - set(VOICES)
         if unknown or not voices:
-            raise ModelSetupError(
-                f"flite has the voices {', '.join(VOICES)}, not {', '.join(sorted(unknown)) or 'none'}"
-            )
+            named = ", ".join(sorted(unknown)) or "none"
+            raise ModelSetupError(f"flite has the voices {', '.join(VOICES)}; the parameter 'voices' names {named}")
         self.voices = voices
         library = _flite()
         self._voices = {name: _Voice(library, name) for name in voices}
