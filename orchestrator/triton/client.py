@@ -62,8 +62,11 @@ class InferenceStream:
         """End the stream: the model sees its requests cancelled. Harmless when it has ended."""
         self._call.cancel()
 
-    async def read(self, timeout_s: float) -> service_pb2.ModelInferResponse | None:
-        """The next response, None after the last. Raises the GoAssistError that says what to do."""
+    async def read(self, timeout_s: float | None) -> service_pb2.ModelInferResponse | None:
+        """The next response, None after the last; without a time-out it waits as long as the stream lives.
+
+        Raises the GoAssistError that says what to do.
+        """
         try:
             async with asyncio.timeout(timeout_s):
                 message = await self._call.read()
