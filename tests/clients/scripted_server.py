@@ -1,6 +1,7 @@
 """A server whose answers a test writes down: the HTTP call, a plain aiortc peer, and the events of a script.
 
 It stands in for the orchestrator where the clients alone are tested; end to end they meet the real one.
+`python -m tests.clients.scripted_server` serves the page too, prints its address and waits to be killed.
 """
 
 import asyncio
@@ -8,6 +9,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import av
@@ -19,9 +21,11 @@ from goassist_client.loopback import offer_loopback_too
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
 
 FRAME = 960
+PAGE = Path(__file__).parents[2] / "clients" / "browser"
 
 
 class Voice(MediaStreamTrack):
@@ -74,7 +78,10 @@ class ScriptedCall:
         self.peer.on("datachannel", self._opened)
 
     async def answer(self, offer_sdp: str) -> str:
-        await self.peer.setRemoteDescription(RTCSessionDescription(offer_sdp, "offer"))
+        # aioice resolves a browser's .local names under a lock of the first event loop that did; the browser's own
+        # checks reveal its address.
+        named = [line for line in offer_sdp.splitlines() if not (line.startswith("a=candidate") and ".local" in line)]
+        await self.peer.setRemoteDescription(RTCSessionDescription("\r\n".join([*named, ""]), "offer"))
         self.peer.addTrack(self.voice)
         offer_loopback_too(self.peer)
         await self.peer.setLocalDescription(await self.peer.createAnswer())
@@ -112,6 +119,7 @@ class ScriptedServer:
                     routes=[
                         Route("/v1/realtime/calls", self._call, methods=["POST"]),
                         Route("/v1/realtime/calls/{call_id}/hangup", self._hang_up, methods=["POST"]),
+                        Mount("/", StaticFiles(directory=PAGE, html=True)),
                     ]
                 ),
                 host="127.0.0.1",
@@ -173,3 +181,13 @@ async def answer_typed(call: ScriptedCall, event: dict[str, Any]) -> None:
     call.send("response.done", response={"id": "resp_1", "status": "completed"})
     await call.voice.say(tone(0.5))
     call.send("output_audio_buffer.stopped", response_id="resp_1")
+
+
+async def _serve_until_killed() -> None:
+    async with ScriptedServer(answer_typed).running() as server:
+        print(server.url, flush=True)  # noqa: T201 -- the address is the output
+        await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve_until_killed())

@@ -1,0 +1,209 @@
+"""The page says plainly what is wrong, and what to do about it."""
+
+import asyncio
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from goassist_client.sound import write_wav
+from playwright.async_api import Page, expect
+
+from tests.browser.chromium import PHONE, opened, screenshot
+from tests.clients.scripted_server import ScriptedCall, ScriptedServer, answer_typed, tone
+
+
+def refusal(code: str, message: str, retry_after: int) -> tuple[int, str, dict[str, str]]:
+    body = {"error": {"type": "server_error", "code": code, "message": message}}
+    return 503, json.dumps(body), {"Retry-After": str(retry_after)}
+
+
+def rejecting(name: str) -> str:
+    """A script that makes the browser refuse the microphone for another reason than permission."""
+    return f"navigator.mediaDevices.getUserMedia = async () => {{ throw new DOMException('no', '{name}'); }};"
+
+
+async def connect(page: Page) -> None:
+    await page.get_by_role("button", name="Connect").click()
+
+
+async def connected(page: Page) -> None:
+    await expect(page.locator("body")).to_have_attribute("data-phase", "live", timeout=15_000)
+
+
+async def test_a_blocked_microphone_is_explained_and_one_can_type_instead(server: ScriptedServer) -> None:
+    async with opened(server.url, allowed=False) as page:
+        await connect(page)
+        notice = page.get_by_role("alert")
+        await expect(notice).to_contain_text("The microphone is blocked")
+        await expect(notice).to_contain_text("Allow it for this page")
+        await screenshot(page, "page-microphone-blocked")
+        assert server.offers == []
+        await page.get_by_role("button", name="Type instead").click()
+        await connected(page)
+        await expect(page.locator("#message")).to_be_focused()
+        await expect(page.locator("#mute")).to_contain_text("Use microphone")
+
+
+@pytest.mark.parametrize(
+    ("name", "title", "advice"),
+    [
+        ("NotFoundError", "No microphone was found", "Plug one in"),
+        ("NotReadableError", "The microphone cannot be used", "Another program"),
+    ],
+)
+async def test_a_missing_or_busy_microphone_is_explained(
+    server: ScriptedServer, name: str, title: str, advice: str
+) -> None:
+    async with opened(server.url, prepare=rejecting(name)) as page:
+        await connect(page)
+        await expect(page.get_by_role("alert")).to_contain_text(title)
+        await expect(page.get_by_role("alert")).to_contain_text(advice)
+
+
+async def test_an_insecure_address_gets_no_microphone_but_typed_answers(server: ScriptedServer) -> None:
+    url = server.url.replace("127.0.0.1", "elsewhere.example")
+    async with opened(url, allowed=False) as page:
+        await connect(page)
+        await expect(page.get_by_role("alert")).to_contain_text("only over https://")
+        await page.locator("#message").fill("Hello")
+        await page.keyboard.press("Enter")
+        await expect(page.locator(".entry.agent .text")).to_have_text("A tone.", timeout=15_000)
+
+
+async def test_a_server_that_is_not_ready_is_waited_for(server: ScriptedServer) -> None:
+    server.refusals += [refusal("backend_unavailable", "the model asr is still loading", 2)] * 2
+    async with opened(server.url, color_scheme="dark") as page:
+        await connect(page)
+        notice = page.locator(".notice.wait")
+        await expect(notice).to_contain_text("The server is not ready yet")
+        await expect(notice).to_contain_text("The model asr is still loading. Trying again in 2 s.")
+        await expect(notice).to_contain_text("Trying again in 1 s.")
+        await screenshot(page, "page-server-not-ready")
+        await connected(page)
+        await expect(notice).to_have_count(0)
+    assert len(server.offers) == 3
+
+
+async def test_waiting_can_be_given_up(server: ScriptedServer) -> None:
+    server.refusals.append(refusal("capacity_reached", "All 5 calls are taken.", 30))
+    async with opened(server.url) as page:
+        await connect(page)
+        await expect(page.locator(".notice.wait")).to_contain_text("All lines are busy")
+        await page.get_by_role("button", name="Cancel").click()
+        await expect(page.locator("body")).to_have_attribute("data-phase", "offline")
+        await expect(page.locator(".notice")).to_have_count(0)
+        await expect(page.get_by_role("button", name="Connect")).to_be_visible()
+    assert len(server.offers) == 1
+
+
+async def test_a_refused_call_gives_the_servers_own_words(server: ScriptedServer) -> None:
+    server.refusals.append((400, json.dumps({"error": {"message": "the offer has no audio"}}), {}))
+    async with opened(server.url) as page:
+        await connect(page)
+        await expect(page.get_by_role("alert")).to_contain_text("The server refused the call")
+        await expect(page.get_by_role("alert")).to_contain_text("The offer has no audio")
+
+
+async def test_a_server_that_is_killed_is_noticed_and_reconnecting_says_that_it_is_gone() -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.clients.scripted_server", stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    url = (await process.stdout.readline()).decode().strip()
+    async with opened(url) as page:
+        await connect(page)
+        await connected(page)
+        process.send_signal(signal.SIGKILL)
+        await process.wait()
+        notice = page.get_by_role("alert")
+        await expect(notice).to_contain_text("The connection was lost", timeout=30_000)
+        await screenshot(page, "page-connection-lost")
+        await page.get_by_role("button", name="Reconnect").click()
+        await expect(notice).to_contain_text("The server does not answer")
+        await expect(notice).to_contain_text("make demo")
+
+
+async def test_a_call_that_the_server_ends_can_be_taken_up_again(server: ScriptedServer) -> None:
+    async with opened(server.url) as page:
+        await page.locator("#message").fill("Hello")
+        await page.keyboard.press("Enter")
+        await expect(page.locator(".entry.agent .text")).to_have_text("A tone.", timeout=15_000)
+        await server.calls[0].peer.close()
+        await expect(page.get_by_role("alert")).to_contain_text("The connection was lost", timeout=10_000)
+        await page.get_by_role("button", name="Reconnect").click()
+        await connected(page)
+        await expect(page.locator(".entry")).to_have_count(2)
+        await expect(page.locator(".divider")).to_have_text("new call")
+
+
+async def test_an_error_event_is_shown_and_the_call_goes_on() -> None:
+    async def fail_first(call: ScriptedCall, event: dict[str, Any]) -> None:
+        if event["type"] == "response.create" and len(call.received) == 2:
+            error = {"type": "server_error", "code": "backend_unavailable", "message": "The language model was lost."}
+            call.send("error", error=error)
+        else:
+            await answer_typed(call, event)
+
+    async with ScriptedServer(fail_first).running() as server, opened(server.url, viewport=PHONE) as page:
+        await page.locator("#message").fill("Hello")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("alert")).to_contain_text("The language model was lost.", timeout=15_000)
+        await screenshot(page, "page-phone-error")
+        await page.locator("#message").fill("Again")
+        await page.keyboard.press("Enter")
+        await expect(page.locator(".entry.agent .text")).to_have_text("A tone.")
+        await expect(page.get_by_role("alert")).to_have_count(0)
+
+
+async def test_a_silenced_page_asks_for_the_click_that_its_browser_wants(server: ScriptedServer) -> None:
+    blocked = """
+        let blocked = true;
+        const play = HTMLMediaElement.prototype.play;
+        HTMLMediaElement.prototype.play = function () {
+            return blocked ? Promise.reject(new DOMException("click first", "NotAllowedError")) : play.call(this);
+        };
+        addEventListener("click", ({ target }) => { blocked &&= target.textContent !== "Turn sound on"; }, true);
+    """
+    async with opened(server.url, prepare=blocked) as page:
+        await connect(page)
+        await connected(page)
+        await page.get_by_role("button", name="Turn sound on").click()
+        await expect(page.locator(".notice")).to_have_count(0)
+
+
+async def test_leaving_the_page_hangs_up(server: ScriptedServer) -> None:
+    async with opened(server.url) as page:
+        await connect(page)
+        await connected(page)
+        await page.goto("about:blank")
+        async with asyncio.timeout(5):
+            while not server.hung_up:
+                await asyncio.sleep(0.05)
+    assert server.hung_up == ["rtc_1"]
+
+
+async def test_muting_sends_silence_and_unmuting_sends_the_voice(server: ScriptedServer, tmp_path: Path) -> None:
+    write_wav(tmp_path / "tone.wav", tone(30), 48_000)
+    async with opened(server.url, microphone=tmp_path / "tone.wav") as page:
+        await connect(page)
+        await connected(page)
+        (receiver,) = server.calls[0].peer.getReceivers()
+
+        async def loudest(frames: int) -> float:
+            heard = [(await receiver.track.recv()).to_ndarray() for _ in range(frames)]
+            return float(np.abs(np.concatenate(heard, axis=1).astype(float)).max())
+
+        async with asyncio.timeout(20):
+            while await loudest(10) < 500:
+                pass
+            await page.get_by_role("button", name="Mute").click()
+            while await loudest(10) > 50:
+                pass
+            await expect(page.locator("#mute")).to_have_attribute("aria-pressed", "true")
+            await page.keyboard.press("Alt+m")
+            while await loudest(10) < 500:
+                pass
