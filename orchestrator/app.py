@@ -2,8 +2,9 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -18,7 +19,8 @@ from starlette.types import Scope
 from orchestrator import probes
 from orchestrator.errors import GoAssistError
 from orchestrator.gate import Gate
-from orchestrator.models import Models
+from orchestrator.models import LanguageModel, Models
+from orchestrator.openai_llm import OpenAiLlm
 from orchestrator.readiness import ReadinessCheck
 from orchestrator.realtime import calls, sessions, websocket
 from orchestrator.realtime.call import Call, Shared
@@ -27,7 +29,7 @@ from orchestrator.realtime.refusals import refuse
 from orchestrator.realtime.services import Services
 from orchestrator.realtime.validation import build_models
 from orchestrator.registry import Registry
-from orchestrator.settings import PROJECT, Settings
+from orchestrator.settings import PROJECT, Settings, revealed
 from orchestrator.telemetry.metrics import Metrics
 from orchestrator.triton.asr import TritonAsr
 from orchestrator.triton.client import TritonClient
@@ -38,7 +40,6 @@ from orchestrator.vad import VoiceDetector
 from orchestrator.webrtc.plane import MediaPlane
 
 BROWSER_PAGE = PROJECT / "clients" / "browser"
-MODEL_NAMES: Sequence[str] = ("asr", "llm", "tts")
 
 DESCRIPTION = """A self-hosted voice agent behind the API of OpenAI's Realtime models.
 
@@ -73,32 +74,42 @@ def create_app(settings: Settings) -> FastAPI:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI, settings: Settings, metrics: Metrics) -> AsyncGenerator[None, None]:
-    client = TritonClient(settings.triton_url)
-    models = Models(TritonAsr(client), TritonLlm(client, ChatTemplate().render), TritonTts(client))
-    plane = MediaPlane(hosts=settings.webrtc_hosts)
-    registry: Registry[Call] = Registry(
-        max_sessions=settings.max_concurrent_sessions, idle_timeout_s=settings.session_idle_timeout_s
-    )
-    metrics.watch(sessions=lambda: len(registry), ticker=plane.ticker)
-    key = settings.api_key.get_secret_value() if settings.api_key else None
-    app.state.services = Services(
-        settings,
-        registry,
-        ReadinessCheck(client, MODEL_NAMES),
-        Shared(models, VoiceDetector(), plane, metrics),
-        Keys(key),
-    )
-    build_models()
-    # What lives as long as the process is not looked at again: a full collection among many calls takes 60 ms.
-    gc.collect()
-    gc.freeze()
-    lag = asyncio.create_task(metrics.measure_loop_lag(), name="loop lag")
-    try:
+    async with AsyncExitStack() as stack:
+        triton = TritonClient(settings.triton_url)
+        stack.push_async_callback(triton.close)
+        questions: dict[str, Callable[[], Awaitable[bool]]] = {}
+        questions |= {"asr": partial(triton.model_ready, "asr"), "tts": partial(triton.model_ready, "tts")}
+        llm: LanguageModel
+        if settings.llm_base_url is None:
+            llm = TritonLlm(triton, ChatTemplate().render)
+            questions["llm"] = partial(triton.model_ready, "llm")
+        else:
+            llm = elsewhere = OpenAiLlm(
+                settings.llm_base_url, model=settings.llm_model, api_key=revealed(settings.llm_api_key)
+            )
+            stack.push_async_callback(elsewhere.close)
+            questions["llm"] = elsewhere.ready
+        models = Models(TritonAsr(triton), llm, TritonTts(triton))
+        plane = MediaPlane(hosts=settings.webrtc_hosts)
+        registry: Registry[Call] = Registry(
+            max_sessions=settings.max_concurrent_sessions, idle_timeout_s=settings.session_idle_timeout_s
+        )
+        app.state.services = Services(
+            settings=settings,
+            registry=registry,
+            readiness=ReadinessCheck({"triton": triton.server_ready, **questions}),
+            shared=Shared(models, VoiceDetector(), plane, metrics),
+            keys=Keys(revealed(settings.api_key)),
+        )
+        metrics.watch(sessions=lambda: len(registry), ticker=plane.ticker)
+        build_models()
+        # What lives as long as the process is not looked at again: a full collection among many calls takes 60 ms.
+        gc.collect()
+        gc.freeze()
+        lag = asyncio.create_task(metrics.measure_loop_lag(), name="loop lag")
+        stack.callback(lag.cancel)
+        stack.push_async_callback(registry.drain, 0)
         yield
-    finally:
-        await registry.drain(0)
-        lag.cancel()
-        await client.close()
 
 
 class _Page(StaticFiles):

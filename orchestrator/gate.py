@@ -51,7 +51,7 @@ class Gate:
             self._log(scope, status, time.monotonic() - began)
 
     def _foreign(self, scope: Scope) -> bool:
-        """Whether a page of another site wants more than to read. Only browsers send Origin, and pages cannot fake it."""
+        """Whether a page of another site wants more than to read. Browsers send Origin; a page cannot fake it."""
         headers = Headers(scope=scope)
         origin = headers.get("origin")
         if origin is None or (scope["type"] == "http" and scope["method"] in ("GET", "HEAD", "OPTIONS")):

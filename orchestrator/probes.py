@@ -23,8 +23,8 @@ async def readyz(response: Response, wired: Wired) -> dict[str, Any]:
     reason = "shutting down" if wired.registry.draining else readiness.missing
     if reason:
         response.status_code = 503
-        return {"status": "not_ready", "reason": reason, "models": readiness.models}
-    return {"status": "ready", "models": readiness.models}
+        return {"status": "not_ready", "reason": reason, "components": readiness.backends}
+    return {"status": "ready", "components": readiness.backends}
 
 
 @router.get("/health", responses={503: {"description": "a component is down"}})
@@ -35,12 +35,7 @@ async def health(response: Response, wired: Wired) -> dict[str, Any]:
     settings, registry = wired.settings, wired.registry
     lateness = wired.shared.plane.ticker.lateness()
     components: dict[str, Any] = {
-        "triton": {
-            "status": "up" if readiness.server else "down",
-            "url": settings.triton_url,
-            "metrics_url": settings.triton_metrics_url,
-        },
-        **{name: {"status": "up" if ready else "down"} for name, ready in readiness.models.items()},
+        **{name: {"status": "up" if ready else "down"} for name, ready in readiness.backends.items()},
         "vad": {"status": "up"},  # loaded with the process, or the process had not started
         "media": {
             "status": "up",
@@ -53,6 +48,7 @@ async def health(response: Response, wired: Wired) -> dict[str, Any]:
             "limit": registry.max_sessions,
         },
     }
+    components["triton"] |= {"url": settings.triton_url, "metrics_url": settings.triton_metrics_url}
     healthy = readiness.ready and not registry.draining
     response.status_code = 200 if healthy else 503
     return {"status": "healthy" if healthy else "degraded", "components": components}

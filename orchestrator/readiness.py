@@ -1,12 +1,11 @@
-"""Whether Triton and every model are ready: asked for by probes, pages and each new call."""
+"""Whether every model is ready: asked for by probes, pages and each new call."""
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from orchestrator.errors import BackendUnavailableError
-from orchestrator.triton.client import TritonClient
 
 # Young enough for a probe, old enough that a rush of calls asks once.
 MAX_AGE_S = 0.5
@@ -14,33 +13,27 @@ MAX_AGE_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """What was ready when it was asked for."""
+    """What was ready when it was asked for, by name."""
 
-    server: bool
-    models: dict[str, bool]
+    backends: Mapping[str, bool]
 
     @property
     def ready(self) -> bool:
         """Whether calls can be taken."""
-        return self.server and all(self.models.values())
+        return all(self.backends.values())
 
     @property
     def missing(self) -> str:
         """What is not ready, in words; "" where all is."""
-        if not self.server and not any(self.models.values()):
-            return "Triton cannot be reached"
-        names = [name for name, ready in self.models.items() if not ready]
-        if names:
-            return f"not ready: {', '.join(names)}"
-        return "" if self.server else "Triton is not ready"
+        names = [name for name, ready in self.backends.items() if not ready]
+        return f"not ready: {', '.join(names)}" if names else ""
 
 
 @dataclass(slots=True)
 class ReadinessCheck:
-    """Asks Triton, once per `MAX_AGE_S` at most."""
+    """Asks each backend, once per `MAX_AGE_S` at most. A question answers False where nobody is there to ask."""
 
-    client: TritonClient
-    models: Sequence[str]
+    questions: Mapping[str, Callable[[], Awaitable[bool]]]
     clock: Callable[[], float] = time.monotonic
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     _latest: Readiness | None = None
@@ -50,10 +43,8 @@ class ReadinessCheck:
         """What is ready now, or was a moment ago."""
         async with self._lock:
             if self._latest is None or self.clock() - self._asked_at > MAX_AGE_S:
-                server, *models = await asyncio.gather(
-                    self.client.server_ready(), *[self.client.model_ready(name) for name in self.models]
-                )
-                self._latest = Readiness(server, dict(zip(self.models, models, strict=True)))
+                answers = await asyncio.gather(*[ask() for ask in self.questions.values()])
+                self._latest = Readiness(dict(zip(self.questions, answers, strict=True)))
                 self._asked_at = self.clock()
             return self._latest
 
@@ -61,4 +52,4 @@ class ReadinessCheck:
         """Raise BackendUnavailableError where a call could not be served."""
         readiness = await self.current()
         if not readiness.ready:
-            raise BackendUnavailableError(f"{readiness.missing}: try again shortly")
+            raise BackendUnavailableError(f"{readiness.missing}; try again shortly")

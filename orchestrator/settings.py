@@ -11,7 +11,7 @@ from orchestrator.config import DEFAULT_INSTRUCTIONS
 from orchestrator.errors import ConfigurationError
 
 # Their values are not shown, not even where they are wrong.
-SECRETS = frozenset({"api_key", "webrtc_turn_password", "webrtc_turn_secret"})
+SECRETS = frozenset({"api_key", "llm_api_key", "webrtc_turn_password", "webrtc_turn_secret"})
 PROJECT = Path(__file__).parents[1]
 
 
@@ -80,6 +80,13 @@ class Settings(BaseSettings):
     triton_metrics_url: str | None = Field(
         None, pattern=r"^https?://", description="http:// address of Triton's own metrics, shown by /health"
     )
+    llm_base_url: str | None = Field(
+        None,
+        pattern=r"^https?://",
+        description="http(s):// address, with its /v1, of an OpenAI-compatible server in place of Triton's llm model",
+    )
+    llm_model: str | None = Field(None, description="model of LLM_BASE_URL; without it the server's first")
+    llm_api_key: SecretStr | None = Field(None, description="key for LLM_BASE_URL, where it wants one")
     profile: str = Field(
         "embedded", pattern=r"^\w+$", description="model configuration of `goassist up`: embedded, cpu, …"
     )
@@ -120,6 +127,11 @@ def load_settings(**overrides: Any) -> Settings:
         return Settings(**{name: value for name, value in overrides.items() if value is not None})
     except ValidationError as error:
         raise ConfigurationError("\n".join(_line(detail) for detail in error.errors(include_url=False))) from error
+
+
+def revealed(secret: SecretStr | None) -> str | None:
+    """The text of a secret setting."""
+    return secret.get_secret_value() if secret is not None else None
 
 
 def _line(detail: ErrorDetails) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from aiortc import RTCIceServer
 
-from orchestrator.settings import Settings
+from orchestrator.settings import Settings, revealed
 
 # Longer than any call, since a relay asks for the credentials again while a call goes on.
 CREDENTIAL_LIFETIME_S = 24 * 3600
@@ -38,5 +38,4 @@ def _turn_credentials(settings: Settings, clock: Callable[[], float]) -> tuple[s
         name = f"{int(clock()) + CREDENTIAL_LIFETIME_S}:goassist"
         mac = hmac.digest(settings.webrtc_turn_secret.get_secret_value().encode(), name.encode(), "sha1")
         return name, base64.b64encode(mac).decode()
-    password = settings.webrtc_turn_password
-    return settings.webrtc_turn_username, password.get_secret_value() if password else None
+    return settings.webrtc_turn_username, revealed(settings.webrtc_turn_password)

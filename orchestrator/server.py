@@ -1,0 +1,190 @@
+"""Runs the application on a socket of ours until it is told to stop, alone or with a Triton of its own."""
+
+import asyncio
+import ipaddress
+import logging
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import AsyncExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import TypeVar
+
+import uvicorn
+
+from orchestrator.app import create_app
+from orchestrator.errors import ConfigurationError
+from orchestrator.settings import Settings
+from orchestrator.triton.embedded import HOST, EmbeddedTriton, Ports, TritonState
+
+LOGGER = logging.getLogger(__name__)
+Result = TypeVar("Result")
+
+# A minute of base64 sound in one event; the API's own limit is 15 MiB of sound.
+MAX_WEBSOCKET_MESSAGE_BYTES = 4 * 1024 * 1024
+SHUTDOWN_TIMEOUT_S = 5
+
+TRITON_PORTS = Ports()
+
+
+class Interrupted(Exception):
+    """The user, or the system, told the process to stop."""
+
+
+class Stop:
+    """SIGINT and SIGTERM as events: the first asks for an orderly stop, a further one for a quick one."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.hurried = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._signalled)
+
+    async def unless(self, awaitable: Awaitable[Result], event: asyncio.Event | None = None) -> Result:
+        """The result of `awaitable`. Where the stop is asked for first it is cancelled; raises Interrupted."""
+        task = asyncio.ensure_future(awaitable)
+        stopped = asyncio.ensure_future((event or self.asked).wait())
+        try:
+            await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                raise Interrupted
+            return task.result()
+        finally:
+            stopped.cancel()
+            if not task.done():
+                task.cancel()
+                await asyncio.wait({task})
+
+    def _signalled(self) -> None:
+        (self.hurried if self.asked.is_set() else self.asked).set()
+
+
+def bind(settings: Settings) -> socket.socket:
+    """The socket of the HTTP server, bound and not yet listening. ConfigurationError where it cannot be had."""
+    host, port = settings.api_host, settings.api_port
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[
+            0
+        ]
+    except socket.gaierror as error:
+        raise ConfigurationError(f"API_HOST is {host!r}, which is no address: {error.strerror}.") from error
+    listener = socket.socket(family, kind)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(address)
+    except OSError as error:
+        listener.close()
+        raise ConfigurationError(
+            f"Port {port} of {host} cannot be used ({error.strerror}): stop the program that holds it, perhaps another "
+            "goassist, or choose another port with --port or API_PORT."
+        ) from error
+    return listener
+
+
+def page_address(settings: Settings, listener: socket.socket) -> str:
+    """Where a browser on this machine finds the page."""
+    host, port = listener.getsockname()[:2]
+    address = ipaddress.ip_address(host.partition("%")[0])
+    if address.is_unspecified:
+        host = "127.0.0.1" if address.version == 4 else "::1"
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+
+
+async def run_orchestrator(
+    settings: Settings, listener: socket.socket, stop: Stop, *, ready: Callable[[], None]
+) -> None:
+    """Serve until the stop is asked for. `ready` is called once requests are answered."""
+    app = create_app(settings)
+    async with app.router.lifespan_context(app):
+        server = _Server(
+            uvicorn.Config(
+                app,
+                lifespan="off",  # entered here, so that its errors are ours
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                ws="websockets-sansio",
+                ws_max_size=MAX_WEBSOCKET_MESSAGE_BYTES,
+                timeout_graceful_shutdown=SHUTDOWN_TIMEOUT_S,
+            ),
+            ready,
+        )
+        serving = asyncio.create_task(server.serve(sockets=[listener]), name="http server")
+        with suppress(Interrupted):
+            await stop.unless(asyncio.shield(serving))
+        with suppress(Interrupted):
+            await stop.unless(app.state.services.registry.drain(settings.drain_timeout_s), stop.hurried)
+        server.should_exit = True
+        await serving
+
+
+async def run_with_triton(
+    settings: Settings, listener: socket.socket, stop: Stop, *, tell: Callable[[str], None], ready: Callable[[], None]
+) -> None:
+    """The same with a Triton as a child process, which is ready before requests are answered."""
+    _check_profile(settings.model_repository, settings.profile)
+    began = False
+
+    def state_changed(state: TritonState) -> None:
+        if state is TritonState.READY:
+            tell("Triton is ready." if not began else "Triton is ready again.")
+        elif state is TritonState.DOWN:
+            tell("Triton ended unexpectedly and is being restarted; calls wait for it.")
+
+    triton = EmbeddedTriton(
+        settings.model_repository,
+        config_name=settings.profile,
+        ports=Ports(
+            http=_port(settings.triton_http_port, TRITON_PORTS.http),
+            grpc=_port(settings.triton_grpc_port, TRITON_PORTS.grpc),
+            metrics=_port(settings.triton_metrics_port, TRITON_PORTS.metrics),
+        ),
+        on_state=state_changed,
+    )
+    async with AsyncExitStack() as stack:
+        await stop.unless(stack.enter_async_context(triton))
+        began = True
+        wired = settings.model_copy(update={"triton_url": triton.grpc_url, "triton_metrics_url": triton.metrics_url})
+        await run_orchestrator(wired, listener, stop, ready=ready)
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to `Stop`, and says when it has started."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        try:
+            await super().startup(sockets)
+        except OSError as error:
+            raise ConfigurationError(f"The HTTP server cannot listen: {error.strerror}.") from error
+        self._ready()
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+
+def _port(wanted: int | None, default: int) -> int:
+    """The port that is set; otherwise the default one, or any free one (0) where another program has it."""
+    if wanted is not None:
+        return wanted
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, default))
+        except OSError:
+            return 0
+    return default
+
+
+def _check_profile(repository: Path, profile: str) -> None:
+    profiles = sorted({path.stem for path in repository.glob("*/configs/*.pbtxt")})
+    if profile not in profiles:
+        raise ConfigurationError(
+            f"There is no profile {profile!r} in {repository}: it has {', '.join(profiles) or 'none'}. "
+            "Choose one with --profile or PROFILE."
+        )
