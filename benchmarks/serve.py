@@ -1,0 +1,58 @@
+"""What the benchmarks measure: `make bench-server PORT=8801 CPU=0`.
+
+The orchestrator on that port and pinned to that core, Triton with the stand-in models (or MODELS=model_repository, the
+embedded profile's) on the others.
+"""
+
+import argparse
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+from orchestrator.triton.embedded import EmbeddedTriton, Ports
+
+STAND_INS = Path(__file__).parent / "model_repository"
+
+
+async def serve(port: int, cpu: int, models: Path, workers: int) -> int:
+    """Run both until interrupted; the orchestrator's exit status."""
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores - {cpu} or cores)
+    async with EmbeddedTriton(models, ports=Ports(0, 0, 0)) as triton:
+        environment = {
+            **os.environ,
+            "TRITON_URL": triton.grpc_url,
+            "API_PORT": str(port),
+            "API_HOST": "127.0.0.1",
+            "MAX_CONCURRENT_SESSIONS": "400",
+            "LOG_LEVEL": "WARNING",
+        }
+        command = [sys.executable, "-m", "orchestrator", "serve"]
+        process = await asyncio.create_subprocess_exec(*command, env=environment)
+        os.sched_setaffinity(process.pid, {cpu})
+        print(f"http://127.0.0.1:{port} on core {cpu}; Ctrl-C ends it", flush=True)
+        try:
+            return await process.wait()
+        finally:
+            if process.returncode is None:
+                process.terminate()
+                await process.wait()
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.serve", description=__doc__.splitlines()[0])
+    parser.add_argument("--port", type=int, default=8801)
+    parser.add_argument("--cpu", type=int, default=0)
+    parser.add_argument("--models", type=Path, default=STAND_INS)
+    parser.add_argument("--workers", type=int, default=1)
+    options = parser.parse_args()
+    try:
+        sys.exit(asyncio.run(serve(options.port, options.cpu, options.models, options.workers)))
+    except KeyboardInterrupt:
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()
