@@ -18,7 +18,7 @@ MAX_CANDIDATES = 32  # per section; a browser has fewer than ten
 _MEDIA = re.compile(r"m=([a-z]+) (\d{1,5})(?:/\d+)? ([A-Z/]+) (\S.*)")
 _OPUS = re.compile(r"a=rtpmap:(\d{1,3}) opus/48000/2", re.IGNORECASE)
 _CANDIDATE = re.compile(r"a=candidate:\S{1,32} \d+ (\S+) \d{1,10} (\S+) \d{1,5} typ (\S+).*", re.IGNORECASE)
-_SCTP_PORT = re.compile(r"(?:a=sctp-port:)?\d{1,5}")
+_SCTP_PORT = re.compile(r"(?:a=sctp-port:)?(\d{1,5})")
 _ICE_CHARACTERS = r"[A-Za-z0-9+/]"
 _ATTRIBUTES = {  # name → what its value must look like
     "ice-ufrag": re.compile(_ICE_CHARACTERS + "{4,256}"),
@@ -127,7 +127,8 @@ def _section(lines: list[str], common: list[str], bundle: set[str], taken: set[s
             raise InvalidRequestError(f"Opus cannot have the static payload type {opus[1]}.", param="sdp")
         section.lines = [f"m=audio 9 UDP/TLS/RTP/SAVPF {opus[1]}", opus[0], *_attributes(section, lines, common)]
     elif kind == "application" and profile.endswith("DTLS/SCTP"):
-        if not any(_SCTP_PORT.fullmatch(line) for line in ([formats] if profile == "DTLS/SCTP" else lines)):
+        ports = map(_SCTP_PORT.fullmatch, [formats] if profile == "DTLS/SCTP" else lines)
+        if not any(port and 0 < int(port[1]) < 65536 for port in ports):
             raise InvalidRequestError("The data-channel section of the SDP offer has no SCTP port.", param="sdp")
         section.lines = [lines[0], *_attributes(section, lines, common)]
     return section
