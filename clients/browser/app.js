@@ -5,7 +5,7 @@ import { Line } from "./line.js";
 import { loudness } from "./meter.js";
 import { MicrophoneError } from "./microphone.js";
 import { Orb } from "./orb.js";
-import { CallError } from "./realtime.js";
+import { CallError, useKey } from "./realtime.js";
 import { ConversationView, MeterView, Notices, StateView, announce } from "./view.js";
 
 const AUDIBLE_DBFS = -50;
@@ -248,6 +248,14 @@ function explain(error) {
     // No second try helps an address that is not secure.
     const actions = [...(error.kind === "insecure" ? [] : [again]), ...(line ? [] : [type])];
     notices.show("microphone", { title: error.title, message: error.message, actions });
+  } else if (error instanceof CallError && error.kind === "key") {
+    const { field } = notices.show("call", {
+      title: "This server wants a key",
+      message: `${error.message}. It is the API_KEY that the server was started with.`,
+      field: "Key",
+      actions: [["Connect with this key", () => { useKey(field.value.trim()); connect({ microphone: true }); }]],
+    });
+    field.focus();
   } else if (error instanceof CallError && error.kind !== "cancelled") {
     const titles = {
       unreachable: "The server does not answer",
@@ -311,7 +319,6 @@ document.addEventListener("keydown", (event) => {
     byId("mute").click();
   }
 });
-addEventListener("pagehide", () => line?.leave());
-addEventListener("pageshow", ({ persisted }) => { if (persisted && line) end("The page was left."); });
+addEventListener("pagehide", () => line && end("The page was left."));
 
 setPhase("offline", "Not connected");

@@ -77,11 +77,6 @@ export class Line {
     return (await this.#sound.resume()) && played;
   }
 
-  /** Tell the server only: the page is being closed. */
-  leave() {
-    this.#call.hangUp({ leaving: true });
-  }
-
   /** Hang up and let go of everything; harmless when repeated. */
   close() {
     if (this.#closed) return;

@@ -1,11 +1,13 @@
 // One call: WebRTC media, the events of the OpenAI Realtime API on the data channel, and its end.
 
 const CALLS = "v1/realtime/calls";
+const ICE_SERVERS = "v1/realtime/ice_servers";
+const KEY = "goassist.key";
 const CONNECT_TIMEOUT_MS = 15_000;
 const GATHER_TIMEOUT_MS = 2_000;
 const DISCONNECTED_TIMEOUT_MS = 4_000;
 
-/** Why there is no call. kind: unreachable, not-ready, busy, refused, no-media, cancelled. */
+/** Why there is no call. kind: unreachable, not-ready, busy, key, refused, no-media, cancelled. */
 export class CallError extends Error {
   constructor(kind, message, retryAfterS = null) {
     super(message);
@@ -14,13 +16,23 @@ export class CallError extends Error {
   }
 }
 
+/** Keep the key of a server that asks for one, as long as this tab is open. */
+export function useKey(key) {
+  sessionStorage.setItem(KEY, key);
+}
+
+function headers(more = {}) {
+  const key = sessionStorage.getItem(KEY);
+  return key ? { Authorization: `Bearer ${key}`, ...more } : more;
+}
+
 /**
  * Events: "server" (detail: the parsed server event), "track" (detail: the agent's MediaStream),
  * "wobble" (detail: true while the network is interrupted), "lost" (detail: the reason).
  */
 export class Call extends EventTarget {
-  #peer = new RTCPeerConnection({ bundlePolicy: "max-bundle" });
-  #channel = this.#peer.createDataChannel("oai-events");
+  #peer = null;
+  #channel = null;
   #sender = null;
   #location = null;
   #ended = false;
@@ -37,6 +49,10 @@ export class Call extends EventTarget {
   }
 
   async #open(track, signal) {
+    const { ice_servers: iceServers } = JSON.parse(await ask(ICE_SERVERS, { signal }));
+    if (signal.aborted) throw new CallError("cancelled", "");
+    this.#peer = new RTCPeerConnection({ iceServers, bundlePolicy: "max-bundle" });
+    this.#channel = this.#peer.createDataChannel("oai-events");
     this.#peer.ontrack = ({ streams, track: agent }) =>
       this.#tell("track", streams[0] ?? new MediaStream([agent]));
     this.#peer.onconnectionstatechange = () => this.#connectionChanged();
@@ -46,7 +62,10 @@ export class Call extends EventTarget {
 
     await this.#peer.setLocalDescription(await this.#peer.createOffer());
     await this.#gathered();
-    const answer = await this.#exchange(this.#peer.localDescription.sdp, signal);
+    const { sdp } = this.#peer.localDescription;
+    const answer = await ask(CALLS, { method: "POST", headers: { "Content-Type": "application/sdp" }, body: sdp, signal }, (response) => {
+      this.#location = response.headers.get("Location");
+    });
     await this.#peer.setRemoteDescription({ type: "answer", sdp: answer });
     await this.#opened(signal);
   }
@@ -60,39 +79,16 @@ export class Call extends EventTarget {
     if (this.#channel.readyState === "open") this.#channel.send(JSON.stringify(event));
   }
 
-  /** Hang up; harmless when repeated. `leaving` is for a page that is being closed. */
-  hangUp({ leaving = false } = {}) {
+  /** Hang up; harmless when repeated. The request outlives a page that is being closed. */
+  hangUp() {
     if (this.#ended) return;
     this.#ended = true;
     clearTimeout(this.#disconnected);
     if (this.#location) {
-      const address = `${this.#location}/hangup`;
-      if (leaving) navigator.sendBeacon(address);
       // A server that is gone needs no goodbye.
-      else fetch(address, { method: "POST", keepalive: true }).catch(() => {});
+      fetch(`${this.#location}/hangup`, { method: "POST", headers: headers(), keepalive: true }).catch(() => {});
     }
-    this.#peer.close();
-  }
-
-  async #exchange(sdp, signal) {
-    let response;
-    try {
-      response = await fetch(CALLS, { method: "POST", headers: { "Content-Type": "application/sdp" }, body: sdp, signal });
-    } catch (error) {
-      if (error.name === "AbortError") throw error;
-      throw new CallError("unreachable", "Nothing answers at this address. Is the server running?");
-    }
-    const text = await response.text();
-    if (response.status === 201) {
-      this.#location = response.headers.get("Location");
-      return text;
-    }
-    const { code, message } = errorOf(text);
-    if (response.status === 503) {
-      const retryAfterS = Math.min(60, Math.max(1, Number(response.headers.get("Retry-After")) || 5));
-      throw new CallError(code === "capacity_reached" ? "busy" : "not-ready", message, retryAfterS);
-    }
-    throw new CallError("refused", message || `The server answered ${response.status} ${response.statusText}.`);
+    this.#peer?.close();
   }
 
   #gathered() {
@@ -142,6 +138,28 @@ export class Call extends EventTarget {
   #tell(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }
+}
+
+/** The text of the server's answer. Throws CallError for a refusal. `onAnswer` sees the response that is none. */
+async function ask(address, request, onAnswer = () => {}) {
+  let response, text;
+  try {
+    response = await fetch(address, { ...request, headers: headers(request.headers) });
+    text = await response.text();
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new CallError("unreachable", "Nothing answers at this address. Is the server running?");
+  }
+  if (response.ok) {
+    onAnswer(response);
+    return text;
+  }
+  const { code, message } = errorOf(text);
+  if (response.status === 503) {
+    const retryAfterS = Math.min(60, Math.max(1, Number(response.headers.get("Retry-After")) || 5));
+    throw new CallError(code === "capacity_reached" ? "busy" : "not-ready", message, retryAfterS);
+  }
+  throw new CallError(response.status === 401 ? "key" : "refused", message || `The server answered ${response.status}.`);
 }
 
 function errorOf(text) {

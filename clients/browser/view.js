@@ -99,14 +99,24 @@ export class MeterView {
 export class Notices {
   #shown = new Map();
 
-  /** actions: [label, onClick] pairs; the first is the one to take. tone: "error", "wait" or "info". */
-  show(key, { tone = "error", title, message, actions = [], closable = true }) {
+  /**
+   * actions: [label, onClick] pairs; the first is the one to take, also by Enter in the field. field: the label of a
+   * secret to be typed. tone: "error", "wait" or "info".
+   */
+  show(key, { tone = "error", title, message, field = null, actions = [], closable = true }) {
     this.hide(key);
     const notice = element("div", `notice ${tone}`);
     notice.setAttribute("role", tone === "error" ? "alert" : "status");
     const words = element("div", "words");
     words.append(element("strong", "", title), element("p", "", message));
     notice.append(words);
+    const input = element("input", "secret");
+    if (field) {
+      input.type = "password";
+      input.setAttribute("aria-label", field);
+      input.onkeydown = (event) => event.key === "Enter" && buttons.firstChild.click();
+      words.append(input);
+    }
     const buttons = element("div", "actions");
     actions.forEach(([label, onClick], i) => {
       const button = element("button", i ? "button quiet" : "button", label);
@@ -125,7 +135,7 @@ export class Notices {
     }
     byId("notices").append(notice);
     this.#shown.set(key, notice);
-    return { update: (text) => { words.querySelector("p").textContent = text; } };
+    return { update: (text) => { words.querySelector("p").textContent = text; }, field: input };
   }
 
   hide(key) {

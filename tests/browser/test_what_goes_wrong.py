@@ -108,6 +108,17 @@ async def test_a_refused_call_gives_the_servers_own_words(server: ScriptedServer
         await expect(page.get_by_role("alert")).to_contain_text("The offer has no audio")
 
 
+async def test_a_server_that_wants_a_key_is_given_one(server: ScriptedServer) -> None:
+    server.refusals.append((401, json.dumps({"error": {"message": "a key is needed"}}), {}))
+    async with opened(server.url) as page:
+        await connect(page)
+        await expect(page.get_by_role("alert")).to_contain_text("This server wants a key")
+        await page.get_by_label("Key").fill("open sesame")
+        await page.keyboard.press("Enter")
+        await connected(page)
+    assert [offer.headers.get("authorization") for offer in server.offers] == [None, "Bearer open sesame"]
+
+
 async def test_a_server_that_is_killed_is_noticed_and_reconnecting_says_that_it_is_gone() -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.clients.scripted_server", stdout=asyncio.subprocess.PIPE

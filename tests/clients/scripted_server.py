@@ -117,6 +117,7 @@ class ScriptedServer:
             uvicorn.Config(
                 Starlette(
                     routes=[
+                        Route("/v1/realtime/ice_servers", self._ice_servers),
                         Route("/v1/realtime/calls", self._call, methods=["POST"]),
                         Route("/v1/realtime/calls/{call_id}/hangup", self._hang_up, methods=["POST"]),
                         Mount("/", StaticFiles(directory=PAGE, html=True)),
@@ -154,6 +155,9 @@ class ScriptedServer:
         self.calls.append(call)
         location = f"/v1/realtime/calls/rtc_{len(self.calls)}"
         return Response(await call.answer(sdp), 201, {"Location": location}, media_type="application/sdp")
+
+    async def _ice_servers(self, request: Request) -> Response:
+        return Response(json.dumps({"ice_servers": []}), media_type="application/json")
 
     async def _hang_up(self, request: Request) -> Response:
         self.hung_up.append(request.path_params["call_id"])

@@ -118,6 +118,12 @@ async def test_an_answer_that_is_no_sdp_is_a_refusal(server: ScriptedServer) -> 
     assert server.hung_up == ["rtc_9"]
 
 
+async def test_a_server_that_wants_a_key_says_where_talk_takes_it_from(server: ScriptedServer) -> None:
+    server.refusals.append((401, json.dumps({"error": {"message": "a key is needed"}}), {}))
+    with pytest.raises(RefusedError, match=r"A key is needed\. .*GOASSIST_API_KEY"):
+        await VoiceClient(server.url).connect()
+
+
 async def test_nobody_at_the_address_says_how_to_start_a_server() -> None:
     with pytest.raises(ServerUnreachableError, match="make demo"):
         await VoiceClient("http://127.0.0.1:9").connect()

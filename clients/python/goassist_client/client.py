@@ -232,7 +232,10 @@ class VoiceClient:
 
     async def _call(self) -> None:
         self._microphone = MicrophoneTrack(self._live)
-        self._peer = RTCPeerConnection(RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
+        ice_servers = await self._signalling.ice_servers()
+        self._peer = RTCPeerConnection(
+            RTCConfiguration(iceServers=ice_servers, bundlePolicy=RTCBundlePolicy.MAX_BUNDLE)
+        )
         self._peer.on("connectionstatechange", self._connection_changed)
         transceiver = self._peer.addTransceiver(self._microphone)
         transceiver.setCodecPreferences(

@@ -7,10 +7,12 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import httpx
+from aiortc import RTCIceServer
 
 from goassist_client.errors import CallError, RefusedError, ServerBusyError, ServerUnreachableError
 
 CALLS_PATH = "/v1/realtime/calls"
+ICE_SERVERS_PATH = "/v1/realtime/ice_servers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,29 +44,28 @@ class Signalling:
 
         Raises ServerUnreachableError, ServerBusyError or RefusedError.
         """
-        try:
-            if session is None:
-                response = await self._http.post(
-                    self.url + CALLS_PATH, content=offer_sdp, headers={"Content-Type": "application/sdp"}
-                )
-            else:
-                form = {
-                    "sdp": (None, offer_sdp.encode(), "application/sdp"),
-                    "session": (None, json.dumps(session).encode(), "application/json"),
-                }
-                response = await self._http.post(self.url + CALLS_PATH, files=form)
-        except httpx.ConnectError as error:
-            raise ServerUnreachableError(
-                f"no server answers at {self.url}. Start one with `make demo` (or `goassist up --profile embedded`), "
-                "or give its address with --url"
-            ) from error
-        except httpx.TimeoutException as error:
-            raise ServerUnreachableError(f"the server at {self.url} did not answer in time: overloaded?") from error
-        except httpx.HTTPError as error:
-            raise ServerUnreachableError(f"the connection to {self.url} broke: {error}") from error
+        if session is None:
+            body: dict[str, Any] = {"content": offer_sdp, "headers": {"Content-Type": "application/sdp"}}
+        else:
+            sdp = (None, offer_sdp.encode(), "application/sdp")
+            settings = (None, json.dumps(session).encode(), "application/json")
+            body = {"files": {"sdp": sdp, "session": settings}}
+        response = await self._request("POST", CALLS_PATH, **body)
         if response.status_code != 201:
             raise _refusal(response)
         return AnsweredCall(response.text, response.headers.get("Location"))
+
+    async def ice_servers(self) -> list[RTCIceServer]:
+        """The STUN and TURN servers that the server names; none where it does not know the question."""
+        response = await self._request("GET", ICE_SERVERS_PATH)
+        if response.status_code == 404:
+            return []
+        if response.status_code != 200:
+            raise _refusal(response)
+        return [
+            RTCIceServer(urls=server["urls"], username=server.get("username"), credential=server.get("credential"))
+            for server in response.json()["ice_servers"]
+        ]
 
     async def hang_up(self, location: str) -> None:
         """End the call at `location`. Raises CallError where the server cannot be told."""
@@ -77,6 +78,19 @@ class Signalling:
         """Close the HTTP connections."""
         await self._http.aclose()
 
+    async def _request(self, method: str, path: str, **body: Any) -> httpx.Response:
+        try:
+            return await self._http.request(method, self.url + path, **body)
+        except httpx.ConnectError as error:
+            raise ServerUnreachableError(
+                f"no server answers at {self.url}. Start one with `make demo` (or `goassist up --profile embedded`), "
+                "or give its address with --url"
+            ) from error
+        except httpx.TimeoutException as error:
+            raise ServerUnreachableError(f"the server at {self.url} did not answer in time: overloaded?") from error
+        except httpx.HTTPError as error:
+            raise ServerUnreachableError(f"the connection to {self.url} broke: {error}") from error
+
 
 def _refusal(response: httpx.Response) -> CallError:
     message = _error_message(response)
@@ -84,7 +98,9 @@ def _refusal(response: httpx.Response) -> CallError:
         retry_after = response.headers.get("Retry-After", "")
         retry_after_s = float(retry_after) if retry_after.isdigit() else 5.0
         return ServerBusyError(f"{message} Try again in {retry_after_s:.0f} s.", retry_after_s=retry_after_s)
-    if response.status_code == 404:
+    if response.status_code == 401:
+        return RefusedError(f"{message} `goassist talk` takes it from GOASSIST_API_KEY or API_KEY.")
+    if response.status_code in (404, 405):
         return RefusedError(f"{response.url} does not exist: is this the address of a GoAssist server?")
     return RefusedError(f"{message} (HTTP {response.status_code})")
 

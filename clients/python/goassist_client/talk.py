@@ -107,7 +107,7 @@ async def _connected(args: argparse.Namespace, view: TranscriptView | None, devi
         client = VoiceClient(
             args.url,
             session=_session(args.voice, args.instructions),
-            api_key=os.environ.get("GOASSIST_API_KEY"),
+            api_key=os.environ.get("GOASSIST_API_KEY") or os.environ.get("API_KEY"),
             live=devices.frame if devices else None,
             on_event=view.show if view else None,
             on_sound=devices.hear if devices else None,
