@@ -81,7 +81,7 @@ class Response:
     ) -> None:
         self.turn = turn
         self.text = ""
-        self.heard = HeardText()
+        self.heard = HeardText(config.speed)
         self.input_tokens = 0
         self.output_tokens = 0
         self.generated = False  # the text is complete

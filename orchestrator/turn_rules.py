@@ -23,7 +23,8 @@ def endpointing_rules(config: SessionConfig) -> Rules:
     if detection is None:
         return Rules(fixed_ms=NEVER_MS)
     if detection.kind == "semantic_vad":
-        return _EAGERNESS[detection.eagerness]
+        english = config.language is None or config.language.lower().startswith("en")
+        return replace(_EAGERNESS[detection.eagerness], english=english)
     return replace(
         Rules(),
         threshold=detection.threshold,

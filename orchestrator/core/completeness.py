@@ -1,7 +1,8 @@
 """Is an utterance complete? What its words alone tell, for a recogniser that writes no punctuation.
 
-An English speaker who stops after 'and', 'the' or 'um' goes on; one who stops after the digits of a telephone
-number may. The lists are closed classes of words (articles, prepositions, conjunctions, auxiliaries, fillers).
+An English speaker who stops after 'and', 'the' or 'um' goes on; one who stops after the digits of a telephone number
+may. The lists are closed classes of words; whatever is in none of them can end a sentence. Of other languages only
+the punctuation is understood.
 """
 
 from enum import Enum
@@ -13,57 +14,103 @@ class Completeness(Enum):
     """How an utterance sounds by its last words."""
 
     COMPLETE = "complete"  # nothing is missing
-    UNCLEAR = "unclear"  # too short or unfamiliar to tell
+    UNCLEAR = "unclear"  # too short or ambiguous to tell
     DICTATED = "dictated"  # digits, letters, an address: more may follow at any time
     TRAILING = "trailing"  # it cannot end here
 
 
-_FILLERS = {"um", "uh", "uhm", "er", "erm", "hmm", "hm", "mm", "ah", "like", "well"}
-_CONJUNCTIONS = {"and", "or", "but", "so", "because", "if", "when", "while", "although", "though", "unless", "than"}
-_CONJUNCTIONS |= {"since", "until", "whether", "that", "which", "who", "whose", "where", "plus", "then", "as"}
-_ARTICLES = {"a", "an", "the", "my", "your", "his", "her", "its", "our", "their", "this", "these", "those", "some"}
-_ARTICLES |= {"every", "each", "any", "another"}
+_COMPLETE, _UNCLEAR = Completeness.COMPLETE, Completeness.UNCLEAR
+_DICTATED, _TRAILING = Completeness.DICTATED, Completeness.TRAILING
+
+_FILLERS = {"um", "uh", "uhm", "er", "erm", "hmm", "hm", "mm", "ah"}
+_CONJUNCTIONS = {"and", "or", "but", "because", "if", "while", "although", "unless", "than", "since", "until", "plus"}
+_CONJUNCTIONS |= {"whether", "whose", "as", "also", "just", "very"}
+_DETERMINERS = {"a", "an", "the", "my", "your", "his", "its", "our", "their", "every"}
+_CONTRACTIONS = {"i'm", "it's", "i'd", "i'll", "we're", "they're", "you're", "there's", "that's", "he's", "she's"}
+_CONTRACTIONS |= {"we'll", "you'll", "let's", "gonna", "wanna", "gotta", "what's", "who's", "where's"}
+_OF_ADDRESSES = {"dot", "dash", "hyphen", "underscore", "slash", "double", "triple"}
+_ALWAYS_OPEN = _FILLERS | _CONJUNCTIONS | _DETERMINERS | _CONTRACTIONS | _OF_ADDRESSES
+
+# These end some sentences: 'what is it for', 'yes it is', 'I think so', 'turn it on', 'do that'.
 _PREPOSITIONS = {"of", "to", "for", "with", "at", "from", "into", "onto", "by", "between", "about", "against"}
-_PREPOSITIONS |= {"during", "without", "through", "under", "over", "near", "in", "on"}
+_PREPOSITIONS |= {"during", "without", "under", "near"}
+_PARTICLES = {"in", "on", "over", "through", "around"}
 _AUXILIARIES = {"is", "are", "was", "were", "am", "be", "been", "will", "would", "could", "should", "can", "may"}
-_AUXILIARIES |= {"must", "i'm", "it's", "i'd", "i'll", "we're", "they're", "you're", "there's", "gonna", "wanna"}
-_SUBJECTS = {"i", "we", "they", "he", "she", "let's", "want", "need", "very", "really", "also", "just", "maybe"}
-_OPEN = _FILLERS | _CONJUNCTIONS | _ARTICLES | _PREPOSITIONS | _AUXILIARIES | _SUBJECTS
+_SUBJECTS = {"i", "we", "they", "he", "she"}
+_PRONOUNS = _SUBJECTS | {"it", "you", "that", "this", "there", "who", "what"}
+_DEMONSTRATIVES = {"this", "that", "these", "those", "some", "any", "each", "another", "her"}
+_QUESTION_WORDS = {"what", "where", "who", "which", "when", "why", "how", "whose", "what's", "where's", "who's"}
 
-# A question may end in these: 'what is that for', 'where do you come from', 'what time is it', 'who are they'.
-_QUESTION_WORDS = {"what", "what's", "where", "where's", "who", "who's", "which", "when", "why", "how", "whose"}
-_FINAL_IN_QUESTIONS = _PREPOSITIONS | {"is", "are", "was", "were", "am", "can", "that", "they", "he", "she", "this"}
-_FINAL_IN_QUESTIONS |= {"these", "those", "then", "want", "need"}
+_DIGITS = {"zero", "oh", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"}
+_DIGITS |= {"eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"}
+_DIGITS |= {"twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety", "hundred", "thousand"}
 
-_DIGITS = {"zero", "oh", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "double"}
-_DIGITS |= {"eleven", "twelve", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"}
-_DIGITS |= {"hundred", "thousand", "dash", "dot", "underscore", "slash", "triple"}
+# Short utterances that need nothing more, and endings that do, against what their last word alone suggests.
+_WHOLE = {"stop", "wait", "yes", "no", "yeah", "okay", "ok", "thanks", "hello", "hi", "hey", "goodbye", "bye", "help"}
+_WHOLE |= {"sure", "right", "exactly", "continue", "never", "please", "again", "nope", "yep", "cancel", "correct"}
+_WHOLE_ENDINGS = {"thank you", "good morning", "good afternoon", "good evening", "good night", "go ahead", "go on"}
+_WHOLE_ENDINGS |= {"of course", "never mind", "not really", "i see", "come in", "come on", "hold on", "hang on"}
+_WHOLE_ENDINGS |= {"as well", "think so", "hope so", "guess so", "me too", "yes please", "no thanks"}
+_OPEN_ENDINGS = {"tell me", "give me", "show me", "let me", "you please", "and then", "so then", "by then", "oh well"}
+_OPEN_ENDINGS |= {"can you", "could you", "would you", "will you", "do you", "did you", "if you", "have you"}
+_OPEN_ENDINGS |= {"think that", "believe that", "said that", "hope that", "sure that", "so that", "fact that"}
+_OPEN_ENDINGS |= {"was like", "something like", "and like", "and well", "but well", "so well"}
+_PUT = {"turn", "switch", "put", "go", "come", "log", "sign", "move", "keep", "start", "carry", "bring", "let"}
 
-_COMMANDS = {"stop", "wait", "yes", "no", "yeah", "okay", "ok", "thanks", "hello", "hi", "hey", "goodbye", "bye"}
-_COMMANDS |= {"help", "sure", "right", "exactly", "continue", "never", "please", "again", "nope", "yep", "cancel"}
 
-
-def completeness(text: str) -> Completeness:
-    """How complete `text` is by its words; punctuation counts where the recogniser writes it."""
+def completeness(text: str, *, english: bool = True) -> Completeness:
+    """How complete `text` is by its last words and punctuation; `english` says whether its words can be judged."""
     words = words_of(text)
+    written = text.rstrip("\"'”’) \n")
     if not words:
-        return Completeness.UNCLEAR
-    stripped = text.rstrip()
-    if stripped.endswith(("...", "…", ",", "-", "–", "—", ":")):
-        return Completeness.TRAILING
-    last = words[-1]
-    if _dictated(words):
-        return Completeness.DICTATED
-    if last in _OPEN:
-        asked = words[0] in _QUESTION_WORDS and len(words) >= 3
-        return Completeness.UNCLEAR if asked and last in _FINAL_IN_QUESTIONS else Completeness.TRAILING
-    if stripped.endswith((".", "?", "!")) or len(words) >= 3 or words[0] in _COMMANDS or last in _COMMANDS:
-        return Completeness.COMPLETE
-    return Completeness.UNCLEAR
+        return _UNCLEAR
+    if written.endswith(("...", "…", ",", ";", ":", "-", "–", "—", "，", "、")):
+        return _TRAILING
+    ended = written.endswith((".", "!", "。", "！", "؟", "।")) or written.endswith(("?", "？"))
+    if not english or _in_another_script(text):
+        return _COMPLETE if ended else _UNCLEAR
+    by_words = _by_words(words)
+    if ended and by_words is _UNCLEAR:
+        return _COMPLETE
+    return by_words
 
 
-def _dictated(words: list[str]) -> bool:
-    tail = words[-2:]
-    return all(word in _DIGITS or word.isdigit() or (len(word) == 1 and word not in ("a", "i")) for word in tail) and (
-        len(tail) == 2 or words[0].isdigit()
-    )
+def _by_words(words: list[str]) -> Completeness:
+    last, previous, ending = words[-1], words[-2] if len(words) > 1 else "", " ".join(words[-2:])
+    if _is_dictated(last):
+        return _DICTATED if _is_dictated(previous) or (last.isdigit() and not previous) else _UNCLEAR
+    if ending in _WHOLE_ENDINGS:
+        return _COMPLETE
+    if ending in _OPEN_ENDINGS or last in _ALWAYS_OPEN:
+        return _TRAILING
+    asks = words[0] in _QUESTION_WORDS
+    after_question = any(word in _QUESTION_WORDS for word in words[:-1])
+    if last in _PARTICLES and words[0] in _PUT:
+        return _COMPLETE
+    if last in _PARTICLES | _AUXILIARIES:
+        return _UNCLEAR if after_question or previous in _PRONOUNS else _TRAILING
+    if last in _PREPOSITIONS:
+        return _UNCLEAR if after_question else _TRAILING
+    if last in _SUBJECTS:
+        return _UNCLEAR if previous in _AUXILIARIES else _TRAILING
+    if last in _DEMONSTRATIVES:
+        return _COMPLETE if last == "that" and (asks or words[0] in _AUXILIARIES) else _UNCLEAR
+    if last in ("want", "need"):
+        return _UNCLEAR if after_question or {"all", "if"} & set(words) else _TRAILING
+    if last in ("so", "then", "well"):
+        return _UNCLEAR if previous else _TRAILING
+    if last == "like":
+        return _COMPLETE if asks else _UNCLEAR
+    if last in _QUESTION_WORDS | {"though", "really", "maybe"}:
+        return _UNCLEAR
+    return _COMPLETE if len(words) >= 3 or words[0] in _WHOLE or last in _WHOLE else _UNCLEAR
+
+
+def _is_dictated(word: str) -> bool:
+    """Whether a word is a number or a spelled letter."""
+    return word in _DIGITS or word.isdigit() or (len(word) == 1 and word not in "ai")
+
+
+def _in_another_script(text: str) -> bool:
+    alphabet = [character for character in text if character.isalpha()]
+    return bool(alphabet) and not any(character.isascii() for character in alphabet)

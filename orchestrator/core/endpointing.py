@@ -33,6 +33,7 @@ class Rules:
     model_complete: float = 0.6
     model_incomplete: float = 0.35
     fixed_ms: int | None = None  # the client's own silence_duration_ms: nothing else counts
+    english: bool = True  # the user's words can be judged; of other languages only the punctuation
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ Signal = Began | Paused | Resumed | Ended
 
 
 class Endpointer:
-    """One speaker's endpointing. Push windows in order; ask `deadline` for the sample at which a silence ends."""
+    """One speaker's endpointing: push windows in order, get signals. Time stands still between windows."""
 
     def __init__(self, rules: Rules | None = None) -> None:
         self.rules = rules or Rules()
@@ -76,9 +77,10 @@ class Endpointer:
         self.voice = False  # the last window held voice
         self._voiced = 0  # samples of unbroken voice before the onset
         self._silent_since: int | None = None
+        self._last_speech = 0  # of the utterance before this one
         self._paused = False
         self._level: float | None = None  # the utterance's running level, dB
-        self._text = ""
+        self._words: Completeness | None = None  # how complete they sound; None while there are none
         self._opinion: float | None = None  # the end-of-turn model's, of the present pause
 
     @property
@@ -87,8 +89,9 @@ class Endpointer:
         return self._paused
 
     def hear(self, text: str) -> None:
-        """What the recogniser has understood of the utterance so far."""
-        self._text = text
+        """What the recogniser has understood of the open utterance so far."""
+        if self.speaking:
+            self._words = completeness(text, english=self.rules.english) if text.strip() else None
 
     def judge(self, probability: float) -> None:
         """The end-of-turn model's probability that the turn is complete at the present pause."""
@@ -100,15 +103,13 @@ class Endpointer:
         rules = self.rules
         if rules.fixed_ms is not None:
             return rules.fixed_ms
-        if not self._text.strip():
-            by_words = rules.unheard_ms
-        else:
-            by_words = {
-                Completeness.COMPLETE: rules.complete_ms,
-                Completeness.UNCLEAR: rules.unclear_ms,
-                Completeness.DICTATED: rules.dictated_ms,
-                Completeness.TRAILING: rules.trailing_ms,
-            }[completeness(self._text)]
+        by_words = {
+            None: rules.unheard_ms,
+            Completeness.COMPLETE: rules.complete_ms,
+            Completeness.UNCLEAR: rules.unclear_ms,
+            Completeness.DICTATED: rules.dictated_ms,
+            Completeness.TRAILING: rules.trailing_ms,
+        }[self._words]
         if self._opinion is None:
             return by_words
         if self._opinion >= rules.model_complete:
@@ -131,24 +132,24 @@ class Endpointer:
         if self._silent_since is None:
             self._silent_since = end_sample - window
         silent_ms = (end_sample - self._silent_since) * 1000 // SAMPLE_RATE
-        if not self._paused and silent_ms >= self.rules.pause_ms:
+        if not self._paused and silent_ms >= min(self.rules.pause_ms, self.wait_ms()):
             self._paused = True
             return [Paused(self._silent_since), *self._end_if_due(silent_ms, end_sample)]
         return self._end_if_due(silent_ms, end_sample) if self._paused else []
 
     def end(self, at: int) -> list[Signal]:
-        """The client itself ends the utterance (push-to-talk)."""
+        """End the utterance, as the client does in push-to-talk."""
         if not self.speaking:
             return []
-        last = at if self._silent_since is None else self._silent_since
+        self._last_speech = at if self._silent_since is None else self._silent_since
         self.reset()
-        return [Ended(last, at)]
+        return [Ended(self._last_speech, at)]
 
     def reset(self) -> None:
         """Forget the open utterance."""
         self.speaking = self._paused = False
         self._voiced, self._silent_since, self._opinion = 0, None, None
-        self._level, self._text = None, ""
+        self._level, self._words = None, None
 
     def _is_voice(self, probability: float, level_db: float) -> bool:
         if not self.speaking:
@@ -168,12 +169,10 @@ class Endpointer:
         onset = end_sample - self._voiced
         self.reset()
         self.speaking = True
-        return [Began(max(0, onset - self.rules.prefix_ms * SAMPLE_RATE // 1000))]
+        # The prefix is silence: it does not reach into the speech before it.
+        return [Began(max(self._last_speech, onset - self.rules.prefix_ms * SAMPLE_RATE // 1000))]
 
     def _end_if_due(self, silent_ms: int, end_sample: int) -> list[Signal]:
         if silent_ms < self.wait_ms():
             return []
-        last = self._silent_since
-        assert last is not None
-        self.reset()
-        return [Ended(last, end_sample)]
+        return self.end(end_sample)

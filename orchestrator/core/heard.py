@@ -1,13 +1,29 @@
 """Which words of an answer were heard, from how much of its sound was played.
 
-Each phrase knows its text and how long its sound is; inside the phrase that was being played the words heard
-are found by proportion, since the engines give no word times: a word counts once most of it was spoken.
+Each phrase knows its text and how long its sound is. Inside the phrase that was being played the words heard are found
+by proportion, since the engines give no word times: a word counts once most of it was spoken. Words are weighed by
+their letters, pauses by the punctuation that makes them; against flite's true word times that is off by 0.3 words on
+average, and by more than one in less than 2 % of the moments.
 """
 
 import re
 from dataclasses import dataclass, field
 
-_WORD = re.compile(r"\s*\S+")
+from orchestrator.core.spoken import spoken
+from orchestrator.core.words import WIDE
+
+# Weights in letters: '7' is about as long as 'seven'; every word costs some time of its own, and a pause costs more.
+_WORD_WEIGHT = 2.0
+_DIGIT_WEIGHT = 4.0
+_WIDE_WEIGHT = 4.0
+_PAUSE_WEIGHT = 4.0
+# A voice's usual pace, needed only until the answer's own is known.
+_WEIGHT_PER_S = 20.0
+# Of a word so much must have been spoken for it to be understood.
+_UNDERSTOOD = 0.6
+
+_WORD = re.compile(rf"\s*(?:{WIDE}|(?:(?!{WIDE})\S)+)")
+_PAUSE = re.compile(r"[.!?…,;:。！？、，；：؟،।–—][\"'”’»)\]*_」』）】》]*$")
 
 
 @dataclass(slots=True)
@@ -21,11 +37,10 @@ class _Spoken:
 class HeardText:
     """The answer as it is synthesised: begin a phrase, add its sound, complete it; then ask what was heard.
 
-    `lead_s` and `tail_s` are the silence that an engine puts around a phrase, which carries no words.
+    `speed` is the voice's, 1.0 for its usual pace.
     """
 
-    lead_s: float = 0.0
-    tail_s: float = 0.0
+    speed: float = 1.0
     _phrases: list[_Spoken] = field(default_factory=list)
 
     def begin(self, text: str) -> None:
@@ -46,28 +61,50 @@ class HeardText:
         return sum(phrase.duration_s for phrase in self._phrases)
 
     def text(self, played_s: float) -> str:
-        """The words heard after `played_s` seconds of sound."""
+        """The words heard after `played_s` seconds of sound: the answer up to one of its words, without white space."""
+        if played_s <= 0:
+            return ""
         heard = ""
         for phrase in self._phrases:
-            if phrase.complete and played_s >= phrase.duration_s - self.tail_s:
-                heard += phrase.text
-            else:
+            if not phrase.complete or played_s < phrase.duration_s:
                 heard += self._part(phrase, played_s)
                 break
+            heard += phrase.text
             played_s -= phrase.duration_s
         return heard.rstrip()
 
     def _part(self, phrase: _Spoken, played_s: float) -> str:
-        voiced_s = phrase.duration_s - self.lead_s - (self.tail_s if phrase.complete else 0.0)
-        if voiced_s <= 0 or played_s <= self.lead_s:
-            return ""
-        # While a phrase is still being synthesised its length is unknown: what is played is what there is.
-        said = len(phrase.text.strip()) * min(1.0, (played_s - self.lead_s) / voiced_s)
+        words = _WORD.findall(phrase.text)
+        weights = [_weight(word) for word in words]
+        duration_s = phrase.duration_s
+        if not phrase.complete:
+            # How much sound is still to come is unknown: the pace of the answer tells how long the phrase will be.
+            duration_s = max(duration_s, sum(map(sum, weights)) / self._weight_per_s())
+        spoken_weight = sum(map(sum, weights)) * min(1.0, played_s / duration_s) if duration_s else 0.0
         heard, position = "", 0.0
-        for word in _WORD.findall(phrase.text):
-            middle = position + len(word) * 0.6
-            if middle > said:
+        for word, (weight, pause) in zip(words, weights, strict=True):
+            if position + weight * _UNDERSTOOD > spoken_weight:
                 break
             heard += word
-            position += len(word)
+            position += weight + pause
         return heard
+
+    def _weight_per_s(self) -> float:
+        done = [phrase for phrase in self._phrases if phrase.complete and phrase.duration_s]
+        if not done:
+            return _WEIGHT_PER_S * self.speed
+        weight = sum(sum(_weight(word)) for phrase in done for word in _WORD.findall(phrase.text))
+        return max(weight / sum(phrase.duration_s for phrase in done), 1.0)
+
+
+def _weight(word: str) -> tuple[float, float]:
+    """How long a word takes, and the pause after it, in letters."""
+    said = spoken(word)
+    if not said:
+        return 0.0, 0.0
+    length = sum(
+        _DIGIT_WEIGHT if character.isdigit() else _WIDE_WEIGHT if re.match(WIDE, character) else 1.0
+        for character in said
+        if character.isalnum()
+    )
+    return length + _WORD_WEIGHT, _PAUSE_WEIGHT if _PAUSE.search(word) else 0.0

@@ -31,22 +31,30 @@ class Rules:
 
 
 _COMMANDS = {"stop", "wait", "hold on", "hang on", "pause", "quiet", "be quiet", "shut up", "enough", "no", "cancel"}
-_COMMANDS |= {"excuse me", "sorry", "hey", "never mind", "one moment", "just a moment", "listen", "hold it"}
+_COMMANDS |= {"excuse me", "sorry", "hey", "never mind", "one moment", "just a moment", "listen", "hold it", "silence"}
+_NO_COMMANDS = {"no problem", "no worries", "no kidding", "no way", "no doubt"}
+# What may come before a command: 'okay, stop', 'um please wait'.
+_POLITE = {"please", "but", "and", "so", "well", "now"}
+# The last line is what a recogniser makes of 'uh-huh'.
 _BACKCHANNELS = {"uh", "huh", "uhuh", "mhm", "mm", "hmm", "hm", "um", "ah", "oh", "yeah", "yes", "yep", "ok", "okay"}
 _BACKCHANNELS |= {"right", "sure", "alright", "all", "i", "see", "got", "it", "cool", "nice", "great", "good", "wow"}
-_BACKCHANNELS |= {"true", "really", "exactly", "a", "the", "had", "her", "ha"}
+_BACKCHANNELS |= {"true", "really", "exactly"}
+_BACKCHANNELS |= {"a", "the", "had", "her", "ha"}
 
 
 def is_command(text: str) -> bool:
     """Whether `text` begins by telling the agent to be silent."""
     words = words_of(text)
-    return any(" ".join(words[:length]) in _COMMANDS for length in (1, 2, 3) if len(words) >= length)
+    while len(words) > 1 and words[0] in _BACKCHANNELS | _POLITE:
+        del words[0]
+    starts = {" ".join(words[:length]) for length in (1, 2, 3)}
+    return bool(starts & _COMMANDS) and not starts & _NO_COMMANDS
 
 
 def is_backchannel(text: str) -> bool:
     """Whether `text` is nothing but signs of listening ('uh-huh', 'right', 'I see'), or empty."""
     words = words_of(text)
-    return len(words) <= 4 and all(word in _BACKCHANNELS for word in words)
+    return " ".join(words) in _NO_COMMANDS or (len(words) <= 4 and all(word in _BACKCHANNELS for word in words))
 
 
 class Interruption:

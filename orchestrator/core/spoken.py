@@ -1,56 +1,55 @@
-"""Written text made speakable: markup, code, lists, links, signs and emoji.
+"""Written text made speakable: markup, code, tables, links and emoji have no sound.
 
-Numbers, dates and abbreviations are left to the synthesis engine, which knows its language.
+What has one in the listener's language (numbers, dates, money, signs such as %) is left to the synthesis engine,
+which knows that language.
 """
 
 import re
 import unicodedata
 
-_FENCE = "```"
-_LINK = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
-_URL = re.compile(r"\bhttps?://(?:www\.)?([^\s/)>\]]+)[^\s)>\]]*")
-_HEADING_OR_LIST = re.compile(r"^[ \t]*(?:#{1,6}|[-*+•]|>)[ \t]+", re.MULTILINE)
-_TABLE_RULE = re.compile(r"^[ \t]*\|?[ \t:|-]{3,}$", re.MULTILINE)
-_EMPHASIS = re.compile(r"(?<![\w*_])([*_]{1,3})(?=\S)(.+?)(?<=\S)\1(?![\w*_])")
+_CODE = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
+_LINK = re.compile(r"!?\[([^\[\]]{0,500})\]\([^()\s]{0,2000}\)")
+_URL = re.compile(r"\b(?:https?|ftp)://(?:www\.)?([^\s/<>\"')\]]+)(?:/[^\s<>\"')\]]*)?")
+_RULE = re.compile(r"^[ \t]*(?:[-=*_|:+][ \t]*){3,}$", re.MULTILINE)
+_LINE_MARK = re.compile(r"^[ \t]*(?:(?:#{1,6}|[-*+•–]|>+)[ \t]+)+(?:\[[ xX]\][ \t]+)?", re.MULTILINE)
+# '1. Apples': with the comma a synthesizer says number and item in one breath.
+_NUMBER_MARK = re.compile(r"^[ \t]*\(?(\d{1,3})[.)][ \t]+", re.MULTILINE)
+_SMILEY = re.compile(r"(?<!\S)[:;=]['^-]?[()DPp](?!\S)")
 _TAG = re.compile(r"</?[A-Za-z][^<>]{0,200}>")
-_LEFTOVER = re.compile(r"[*_`~|#]+")
-_MONEY = re.compile(r"([$€£])\s?(\d[\d,]*(?:\.\d+)?)(\s?(?:million|billion|thousand))?")
-_CURRENCY = {"$": "dollars", "€": "euros", "£": "pounds"}
-_SIGNS = {"%": " percent", "&": " and ", "°C": " degrees Celsius", "°F": " degrees Fahrenheit", "°": " degrees"}
-_SIGNS |= {"+": " plus ", "=": " equals ", "@": " at ", "→": " to ", "×": " times ", "÷": " divided by "}
+_EMPHASIS = re.compile(r"(?<!\d )\*+|\*+(?! \d)|~+|`+|(?<!\w)_+|_+(?!\w)")
+_CELL_BORDER = re.compile(r"[ \t]*\|[ \t|]*")
+_LINE_WITHOUT_END = re.compile(r"(?<=[^\s.!?…:;,。！？：；，、])[ \t]*\n\s*(?=\S)")
 _SPACES = re.compile(r"\s+")
-_SPACE_BEFORE = re.compile(r"\s+([.,;:!?])")
+_SPACE_BEFORE = re.compile(r"\s+(?=[.,;:!?…](?:\s|$))")
+
+_INSIDE_EMOJI = "\u200d\ufe0e\ufe0f\u20e3"  # the joiner, the variation selectors, the keycap
+_SIGNS_WITH_SOUND = "°©®™^"
 
 
-def spoken(text: str, *, in_code: bool = False) -> tuple[str, bool]:
-    """What to say for `text`, and whether a fenced code block is open after it. Code is not read aloud."""
-    pieces = text.split(_FENCE)
-    said = []
-    for index, piece in enumerate(pieces):
-        if index:
-            in_code = not in_code
-        if not in_code:
-            said.append(_plain(piece))
-    result = _SPACES.sub(" ", " ".join(said)).strip()
-    result = _SPACE_BEFORE.sub(r"\1", result)
-    return (result if any(character.isalnum() for character in result) else ""), in_code
+def spoken(text: str) -> str:
+    """What a voice should say of `text`, on one line; nothing where there is no letter or digit to say.
+
+    A line without punctuation at its end (a heading, an item of a list) becomes a sentence of its own.
+    """
+    text = _CODE.sub("\n", text)
+    text = _URL.sub(r"\1", _LINK.sub(r"\1", text))
+    text = _LINE_MARK.sub("", _RULE.sub("", text))
+    text = _TAG.sub(" ", _SMILEY.sub("", text))
+    text = _NUMBER_MARK.sub(r"\1, ", text)
+    text = _EMPHASIS.sub("", text).replace("_", " ")
+    if "|" in text:
+        text = "\n".join(_CELL_BORDER.sub(", ", line.strip(" \t|")) for line in text.splitlines())
+    if not text.isascii():
+        text = "".join(map(_sound_of, text))
+    text = _SPACES.sub(" ", _LINE_WITHOUT_END.sub(". ", text))
+    text = _SPACE_BEFORE.sub("", text).strip()
+    return text if any(map(str.isalnum, text)) else ""
 
 
-def _plain(text: str) -> str:
-    text = _LINK.sub(r"\1", text)
-    text = _URL.sub(r"\1", text)
-    text = _TABLE_RULE.sub("", text)
-    text = _HEADING_OR_LIST.sub("", text)
-    text = _TAG.sub("", text)
-    text = _EMPHASIS.sub(r"\2", text)
-    text = _LEFTOVER.sub(" ", text)
-    text = _MONEY.sub(lambda m: f"{m.group(2)}{m.group(3) or ''} {_CURRENCY[m.group(1)]}", text)
-    for sign, words in _SIGNS.items():
-        text = text.replace(sign, words)
-    return "".join(character for character in text if _sayable(character))
-
-
-def _sayable(character: str) -> bool:
-    """Emoji, private and control characters are silent."""
+def _sound_of(character: str) -> str:
+    """The character, or what stands in its place where it has no sound of its own."""
+    if character in _INSIDE_EMOJI:
+        return ""
     category = unicodedata.category(character)
-    return category not in ("So", "Sk", "Cs", "Co", "Cn", "Cf") and (category != "Cc" or character in "\n\t")
+    silent = category[0] == "C" or category in ("So", "Sk")  # control characters; emoji and their modifiers
+    return " " if silent and character not in _SIGNS_WITH_SOUND and character not in "\n\t" else character

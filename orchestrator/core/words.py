@@ -2,6 +2,9 @@
 
 import re
 
+# A character of a script that writes syllables or ideas, in a regular expression: Hangul, kana, Han.
+WIDE = r"[\u1100-\u11ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"
+
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 
 

@@ -1,0 +1,86 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.core.completeness import Completeness, completeness
+
+COMPLETE = [
+    "what time is it", "tell me a story", "what's the weather like", "can you do that", "yes", "no thanks", "stop",
+    "thank you", "how are you", "turn the lights on", "i think so", "go ahead", "i feel tired today", "What is it for?",
+    "Paris.", "where do you live", "repeat that again please", "good morning", "come in", "who is that", "turn around",
+]  # fmt: skip
+UNCLEAR = [
+    "where do you come from", "what are you looking for", "yes it is", "music", "i like this", "who are they",
+    "that's what i want", "set a timer for five", "it is cold though", "i don't know why", "so am i",
+]  # fmt: skip
+DICTATED = ["my number is five five", "four oh two", "it is b c d", "20 24", "my code is 4 7", "7"]
+TRAILING = [
+    "and then i", "i would like to", "my name is", "the", "um", "i went to the shop and", "what is the", "i want",
+    "well", "tell me", "can you please", "it was like", "john dot smith at gmail dot", "if i were a", "hey can you",
+    "and so then", "because i think that", "I need a...", "bread, butter,", "my name is.", "the capital of",
+    "we were in", "two times as",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", COMPLETE)
+def test_nothing_is_missing_from_a_complete_utterance(text: str) -> None:
+    assert completeness(text) is Completeness.COMPLETE
+
+
+@pytest.mark.parametrize("text", UNCLEAR)
+def test_some_endings_may_or_may_not_be_one(text: str) -> None:
+    assert completeness(text) is Completeness.UNCLEAR
+
+
+@pytest.mark.parametrize("text", DICTATED)
+def test_numbers_and_spelled_letters_are_dictated(text: str) -> None:
+    assert completeness(text) is Completeness.DICTATED
+
+
+@pytest.mark.parametrize("text", TRAILING)
+def test_an_utterance_cannot_end_in_the_middle_of_a_phrase(text: str) -> None:
+    assert completeness(text) is Completeness.TRAILING
+
+
+def test_a_full_stop_settles_what_the_words_leave_open() -> None:
+    assert completeness("I like this") is Completeness.UNCLEAR
+    assert completeness("I like this.") is Completeness.COMPLETE
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("ich gehe in die", Completeness.UNCLEAR),
+        ("Ich gehe in die Stadt.", Completeness.COMPLETE),
+        ("Ich gehe in die Stadt,", Completeness.TRAILING),
+    ],
+)
+def test_of_another_language_only_the_punctuation_counts(text: str, expected: Completeness) -> None:
+    assert completeness(text, english=False) is expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("今天天气怎么样", Completeness.UNCLEAR),
+        ("今天天气怎么样？", Completeness.COMPLETE),
+        ("你好，", Completeness.TRAILING),
+    ],
+)
+def test_a_script_that_is_not_english_is_noticed(text: str, expected: Completeness) -> None:
+    assert completeness(text) is expected
+
+
+@pytest.mark.parametrize("text", ["", "  ", "...", "👍"])
+def test_a_text_without_words_tells_nothing(text: str) -> None:
+    assert completeness(text) is Completeness.UNCLEAR
+
+
+@given(st.lists(st.sampled_from(["I", "want", "the", "red", "one", "on", "that", "what"]), min_size=1).map(" ".join))
+def test_case_and_quotation_marks_change_nothing(text: str) -> None:
+    assert completeness(text) is completeness(text.upper()) is completeness(f'"{text}"')
+
+
+@given(st.text())
+def test_every_text_has_an_answer(text: str) -> None:
+    assert completeness(text) in Completeness

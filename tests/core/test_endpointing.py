@@ -1,0 +1,243 @@
+"""Windows of 32 ms in, signals out; levels are dB of full scale, positions samples of 16 kHz."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.core.endpointing import Began, Ended, Endpointer, Paused, Resumed, Rules, Signal
+
+DEFAULT = Rules()
+WINDOW = 512
+WINDOW_MS = 32
+SPEECH, SILENCE, LINGERING = (0.95, -25.0), (0.02, -70.0), (0.9, -60.0)
+
+
+class Microphone:
+    """Pushes windows into an endpointer and keeps every signal."""
+
+    def __init__(self, rules: Rules | None = None) -> None:
+        self.endpointer = Endpointer(rules)
+        self.position = 0
+        self.signals: list[Signal] = []
+
+    def hears(self, window: tuple[float, float], ms: int = WINDOW_MS) -> list[Signal]:
+        """That window over and over, for `ms`; returns the signals."""
+        before = len(self.signals)
+        for _ in range(ms // WINDOW_MS):
+            self.position += WINDOW
+            self.signals += self.endpointer.push(*window, self.position)
+        return self.signals[before:]
+
+    def silence_until_the_end_ms(self) -> int:
+        """How long it must be silent now for the turn to end."""
+        start = self.position
+        while not any(isinstance(signal, Ended) for signal in self.hears(SILENCE)):
+            assert self.position - start < 16_000 * 10, "the turn never ends"
+        return (self.position - start) // 16
+
+
+def speaking(text: str = "", rules: Rules | None = None) -> Microphone:
+    microphone = Microphone(rules)
+    microphone.hears(SPEECH, 960)
+    microphone.endpointer.hear(text)
+    return microphone
+
+
+def test_speech_begins_with_the_sound_before_its_onset() -> None:
+    microphone = Microphone()
+    microphone.hears(SILENCE, 960)
+    assert microphone.hears(SPEECH) == [Began(30 * WINDOW - 300 * 16)]
+    assert microphone.hears(SPEECH, 960) == []
+
+
+def test_the_call_begins_no_earlier_than_its_first_sample() -> None:
+    assert Microphone().hears(SPEECH) == [Began(0)]
+
+
+def test_an_onset_shorter_than_the_rule_is_none() -> None:
+    microphone = Microphone(Rules(onset_ms=96))
+    for _ in range(5):
+        microphone.hears(SPEECH, 64)
+        microphone.hears(SILENCE, 32)
+    assert microphone.signals == []
+    assert len(microphone.hears(SPEECH, 96)) == 1
+
+
+def test_a_pause_is_announced_once_and_its_end_too() -> None:
+    microphone = speaking("and then i")
+    start = microphone.position
+    assert microphone.hears(SILENCE, 640) == [Paused(start)]
+    assert microphone.endpointer.in_pause
+    resumed = microphone.position
+    assert microphone.hears(SPEECH, 320) == [Resumed(resumed)]
+    assert not microphone.endpointer.in_pause
+
+
+def test_a_gap_inside_a_word_is_no_pause() -> None:
+    microphone = speaking()
+    microphone.hears(SILENCE, 96)
+    microphone.hears(SPEECH, 96)
+    assert [type(signal) for signal in microphone.signals] == [Began]
+
+
+@pytest.mark.parametrize(
+    ("text", "wait"),
+    [
+        ("what time is it", DEFAULT.complete_ms),
+        ("where do you come from", DEFAULT.unclear_ms),
+        ("my number is five five", DEFAULT.dictated_ms),
+        ("and then i", DEFAULT.trailing_ms),
+        ("", DEFAULT.unheard_ms),
+        (" ", DEFAULT.unheard_ms),
+    ],
+)
+def test_the_words_decide_how_long_the_silence_must_be(text: str, wait: int) -> None:
+    assert wait <= speaking(text).silence_until_the_end_ms() <= wait + WINDOW_MS
+
+
+def test_words_that_arrive_in_the_pause_count_at_once() -> None:
+    microphone = speaking("what time is")
+    assert microphone.hears(SILENCE, 480) == [Paused(30 * WINDOW)]
+    microphone.endpointer.hear("what time is it")
+    assert microphone.hears(SILENCE) == [Ended(30 * WINDOW, microphone.position)]
+
+
+def test_words_of_the_turn_before_do_not_count_in_the_next() -> None:
+    microphone = speaking("what time is it")
+    microphone.silence_until_the_end_ms()
+    microphone.endpointer.hear("what time is it")  # late
+    microphone.hears(SPEECH, 320)
+    assert microphone.silence_until_the_end_ms() >= DEFAULT.unheard_ms
+
+
+def test_of_another_language_the_punctuation_decides() -> None:
+    rules = Rules(english=False)
+    assert speaking("ich gehe in die", rules).silence_until_the_end_ms() >= DEFAULT.unclear_ms
+    assert speaking("Ich gehe jetzt.", rules).silence_until_the_end_ms() <= DEFAULT.complete_ms + WINDOW_MS
+
+
+@pytest.mark.parametrize(
+    ("text", "opinion", "wait"),
+    [
+        ("where do you come from", 0.9, DEFAULT.complete_ms),
+        ("and then i", 0.9, DEFAULT.unclear_ms),
+        ("what time is it", 0.1, DEFAULT.dictated_ms),
+        ("what time is it", 0.5, DEFAULT.complete_ms),
+        ("and then i", 0.1, DEFAULT.trailing_ms),
+        ("", 0.9, DEFAULT.complete_ms),
+    ],
+)
+def test_the_end_of_turn_model_shortens_or_lengthens_the_wait(text: str, opinion: float, wait: int) -> None:
+    microphone = speaking(text)
+    passed_ms = 128
+    microphone.hears(SILENCE, passed_ms)
+    microphone.endpointer.judge(opinion)
+    assert wait <= passed_ms + microphone.silence_until_the_end_ms() <= wait + WINDOW_MS
+
+
+def test_an_opinion_holds_for_its_own_pause_only() -> None:
+    microphone = speaking("and then i")
+    microphone.endpointer.judge(0.9)  # no pause yet
+    microphone.hears(SILENCE, 128)
+    microphone.endpointer.judge(0.9)
+    microphone.hears(SPEECH, 96)
+    assert microphone.silence_until_the_end_ms() >= DEFAULT.trailing_ms
+
+
+@pytest.mark.parametrize("silence_ms", [64, 200, 500, 2000])
+def test_a_fixed_silence_is_the_clients_own_whatever_was_said(silence_ms: int) -> None:
+    for text in ("what time is it", "and then i", ""):
+        microphone = speaking(text, Rules(fixed_ms=silence_ms))
+        assert silence_ms <= microphone.silence_until_the_end_ms() < silence_ms + WINDOW_MS
+        assert isinstance(microphone.signals[-2], Paused)
+
+
+def test_silence_begins_where_the_level_falls_though_the_detector_lingers() -> None:
+    microphone = speaking("what time is it")
+    last_speech = microphone.position
+    microphone.hears(LINGERING, 192)
+    microphone.hears(SILENCE, 320)
+    assert microphone.signals[-1] == Ended(last_speech, last_speech + 8 * WINDOW)
+
+
+def test_a_shout_does_not_turn_quiet_speech_into_silence_for_long() -> None:
+    microphone = speaking("and then i")
+    microphone.hears((0.95, -5.0), 96)
+    microphone.hears((0.9, -30.0), 640)
+    assert isinstance(microphone.signals[-1], Resumed)
+
+
+def test_the_client_ends_the_utterance_itself() -> None:
+    microphone = speaking("and then i")
+    end = microphone.position
+    microphone.hears(SILENCE, 320)
+    assert microphone.endpointer.end(microphone.position) == [Ended(end, microphone.position)]
+    assert microphone.endpointer.end(microphone.position) == []
+    assert not microphone.endpointer.speaking
+
+
+def test_a_forgotten_utterance_leaves_nothing_behind() -> None:
+    microphone = speaking("what time is it")
+    microphone.hears(SILENCE, 160)
+    microphone.endpointer.reset()
+    assert microphone.hears(SILENCE, 960) == []
+    assert len(microphone.hears(SPEECH)) == 1
+
+
+WINDOWS = st.lists(
+    st.tuples(
+        st.sampled_from([SPEECH, SILENCE, LINGERING, (0.4, -40.0), (0.3, -20.0), (0.6, -90.0)]), st.integers(1, 30)
+    ),
+    max_size=40,
+)
+HEARD = st.sampled_from(["", "what time is it", "and then i", "five five", 0.1, 0.9])
+RULES = st.builds(
+    replace,
+    st.just(DEFAULT),
+    fixed_ms=st.none() | st.integers(0, 1500),
+    onset_ms=st.integers(0, 200),
+    pause_ms=st.integers(0, 400),
+    complete_ms=st.integers(0, 400),
+)
+
+
+@given(RULES, WINDOWS, st.lists(HEARD, min_size=1, max_size=40))
+def test_whatever_is_heard_the_signals_tell_a_story_that_makes_sense(
+    rules: Rules, sounds: list[tuple[tuple[float, float], int]], heard: list[str | float]
+) -> None:
+    microphone = Microphone(rules)
+    endpointer = microphone.endpointer
+    state, begun_at, spoken_until = "silent", 0, 0
+    for index, (window, count) in enumerate(sounds):
+        for _ in range(count):
+            for signal in microphone.hears(window):
+                match signal:
+                    case Began(at):
+                        assert state == "silent"
+                        assert spoken_until <= at < microphone.position, "utterances do not overlap"
+                        state, begun_at = "speaking", at
+                    case Paused(since):
+                        assert state == "speaking"
+                        assert begun_at <= since < microphone.position
+                        state = "paused"
+                    case Resumed(at):
+                        assert state == "paused"
+                        assert at == microphone.position - WINDOW
+                        state = "speaking"
+                    case Ended(last_speech, at):
+                        assert state == "paused"
+                        assert at == microphone.position
+                        least_ms = rules.fixed_ms if rules.fixed_ms is not None else min(rules.complete_ms, 240)
+                        assert at - last_speech >= least_ms * 16, "no turn ends before the rule's silence"
+                        state, spoken_until = "silent", last_speech
+            assert endpointer.speaking == (state != "silent")
+            assert endpointer.in_pause == (state == "paused")
+        opinion = heard[index % len(heard)]
+        if isinstance(opinion, str):
+            endpointer.hear(opinion)
+        else:
+            endpointer.judge(opinion)
+    if state != "silent":
+        microphone.silence_until_the_end_ms()

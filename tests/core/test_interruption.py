@@ -1,0 +1,117 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.core.interruption import Interruption, Rules, Verdict, is_backchannel, is_command
+
+WINDOW_MS = 32
+
+
+def listen(interruption: Interruption, ms: int, *, voice: bool) -> tuple[Verdict | None, int]:
+    """Push windows for `ms` or until a verdict; returns it and after how many ms it fell."""
+    for elapsed in range(WINDOW_MS, ms + WINDOW_MS, WINDOW_MS):
+        if verdict := interruption.push(voice):
+            return verdict, elapsed
+    return None, ms
+
+
+def after(*, speech_ms: int, text: str = "", final: bool = False) -> tuple[Verdict | None, int]:
+    """The verdict on speech of that length, transcribed as it ends, and the silence that it took."""
+    interruption = Interruption()
+    verdict, elapsed = listen(interruption, speech_ms, voice=True)
+    assert verdict is None, f"confirmed while the user still speaks, after {elapsed} ms"
+    verdict = interruption.hear(text, final=final) if text or final else None
+    return (verdict, 0) if verdict else listen(interruption, 1000, voice=False)
+
+
+@pytest.mark.parametrize(
+    "text", ["stop", "Stop.", "wait a moment", "hold on", "okay stop", "um, please wait", "no", "Hey!"]
+)
+def test_a_command_interrupts_at_once(text: str) -> None:
+    assert is_command(text)
+    assert Interruption().hear(text) is Verdict.CONFIRMED
+
+
+@pytest.mark.parametrize("text", ["no problem", "no way", "stopwatch", "I know", "nobody", "right", ""])
+def test_what_only_sounds_like_a_command_is_none(text: str) -> None:
+    assert not is_command(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["uh-huh", "yeah", "okay", "I see", "all right", "oh wow", "got it", "no problem", "the had her"]
+)
+def test_a_sign_of_listening_lets_the_agent_go_on(text: str) -> None:
+    assert is_backchannel(text)
+    verdict, silence_ms = after(speech_ms=320, text=text, final=True)
+    assert verdict is Verdict.REJECTED
+    assert silence_ms <= Rules().silence_ms + WINDOW_MS
+
+
+@pytest.mark.parametrize("text", ["what about tomorrow", "yeah but why", "okay so tell me more about it", "paris"])
+def test_words_with_a_meaning_interrupt(text: str) -> None:
+    assert not is_backchannel(text)
+    assert after(speech_ms=320, text=text, final=True)[0] is Verdict.CONFIRMED
+
+
+def test_two_words_with_a_meaning_interrupt_while_they_are_spoken() -> None:
+    interruption = Interruption()
+    assert listen(interruption, 320, voice=True)[0] is None
+    assert interruption.hear("what about") is Verdict.CONFIRMED
+
+
+def test_a_cough_lets_the_agent_go_on_within_half_a_second() -> None:
+    verdict, silence_ms = after(speech_ms=160)
+    assert verdict is Verdict.REJECTED
+    assert silence_ms <= 450
+
+
+def test_a_noise_whose_transcript_is_known_to_be_empty_takes_less() -> None:
+    assert after(speech_ms=160, final=True)[1] < after(speech_ms=160)[1]
+
+
+def test_lasting_speech_interrupts_without_words() -> None:
+    verdict, elapsed = listen(Interruption(), 2000, voice=True)
+    assert verdict is Verdict.CONFIRMED
+    assert elapsed <= Rules().lasting_ms + WINDOW_MS
+
+
+def test_a_long_sign_of_listening_gets_more_time() -> None:
+    interruption = Interruption()
+    assert interruption.hear("yeah") is None
+    verdict, elapsed = listen(interruption, 2000, voice=True)
+    assert verdict is Verdict.CONFIRMED
+    assert Rules().lasting_ms < elapsed <= Rules().backchannel_ms + WINDOW_MS
+
+
+def test_speech_that_goes_on_makes_a_conclusion_void() -> None:
+    interruption = Interruption()
+    listen(interruption, 160, voice=True)
+    assert interruption.hear("uh", final=True) is None
+    assert listen(interruption, Rules().silence_ms - WINDOW_MS, voice=False)[0] is None
+    interruption.push(True)
+    assert listen(interruption, Rules().silence_ms + WINDOW_MS, voice=False)[0] is None
+
+
+@given(
+    st.lists(st.booleans() | st.sampled_from(["", "uh", "stop", "what is that"]), max_size=40),
+    st.sampled_from(["", "uh", "why"]),
+)
+def test_a_verdict_falls_within_a_second_and_a_half_of_silence_or_speech(happened: list[bool | str], text: str) -> None:
+    for voice in (True, False):
+        interruption = Interruption()
+        for each in happened:
+            if (interruption.push(each) if isinstance(each, bool) else interruption.hear(each)) is not None:
+                return
+        interruption.hear(text)
+        assert listen(interruption, 1500, voice=voice)[0] is not None
+
+
+@given(st.lists(st.booleans(), max_size=60))
+def test_only_speech_can_interrupt(windows: list[bool]) -> None:
+    interruption = Interruption()
+    spoken_ms = 0
+    for voice in windows:
+        spoken_ms += WINDOW_MS * voice
+        if interruption.push(voice) is Verdict.CONFIRMED:
+            assert spoken_ms >= Rules().lasting_ms
+            return
