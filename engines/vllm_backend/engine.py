@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import itertools
 import json
+import logging
 import shutil
 import subprocess
 import sys
@@ -16,8 +17,12 @@ from typing import Any, TypeVar
 from engines.errors import EngineUnavailableError, InvalidInputError, ModelSetupError
 from engines.vllm_backend import environment
 
+LOGGER = logging.getLogger(__name__)
 T = TypeVar("T")
-SHUTDOWN_S = 10.0
+CHECK_S = 0.5
+FIRST_PAUSE_S, LAST_PAUSE_S = 1.0, 60.0
+SHUTDOWN_S = 1.5
+"""What the engine's processes get to stop by themselves; Triton waits a few seconds in all."""
 
 
 class Engine:
@@ -33,11 +38,8 @@ class Engine:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="vllm", daemon=True)
         self._thread.start()
-        try:
-            self._llm: Any = self.submit(_start(arguments, statistics)).result()
-        except BaseException:
-            self._release()
-            raise
+        self._llm: Any = _start(arguments, statistics)
+        self._keeping = self.submit(self._keep(arguments, statistics))
 
     def submit(self, work: Coroutine[Any, Any, T]) -> "Future[T]":
         """Run a coroutine on the engine's loop; from any thread."""
@@ -51,6 +53,8 @@ class Engine:
         from vllm.exceptions import GracefulHTTPError, VLLMClientError
         from vllm.v1.engine.exceptions import EngineDeadError
 
+        if self._llm is None or self._llm.errored:
+            raise EngineUnavailableError("vLLM has failed and is being started again")
         outputs = self._llm.generate(prompt, params, f"goassist-{next(self._numbers)}")
         try:
             async with contextlib.aclosing(outputs):
@@ -61,29 +65,42 @@ class Engine:
         except (GracefulHTTPError, EngineDeadError) as error:
             raise EngineUnavailableError(f"vLLM cannot serve now: {error}") from error
 
-    @property
-    def dead(self) -> bool:
-        """Whether the engine's processes have failed: it will not recover."""
-        return bool(self._llm.errored)
-
     def close(self) -> None:
         """End the engine's processes."""
-        self.submit(self._shut_down()).result(timeout=2 * SHUTDOWN_S)
-        self._release()
-
-    async def _shut_down(self) -> None:
-        self._llm.shutdown(timeout=SHUTDOWN_S)
-
-    def _release(self) -> None:
+        self.submit(self._shut_down()).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(timeout=SHUTDOWN_S)
-        assert self._guard.stdin is not None
-        self._guard.stdin.close()  # from here on the guard ends whatever is left
-        self._guard.wait(timeout=2 * SHUTDOWN_S)
+        self._thread.join()
+        self._guard.kill()
+        self._guard.wait()
         shutil.rmtree(self._sockets, ignore_errors=True)
 
+    async def _shut_down(self) -> None:
+        self._keeping.cancel()
+        if self._llm is not None:
+            self._llm.shutdown(timeout=SHUTDOWN_S)
 
-async def _start(arguments: Mapping[str, Any], statistics: Sequence[Any]) -> Any:
+    async def _keep(self, arguments: Mapping[str, Any], statistics: Sequence[Any]) -> None:
+        """Start the engine again whenever it has died: Triton has no way to load a model of its own accord."""
+        pause_s = FIRST_PAUSE_S
+        while True:
+            await asyncio.sleep(CHECK_S)
+            if self._llm is not None and not self._llm.errored:
+                pause_s = FIRST_PAUSE_S
+                continue
+            if self._llm is not None:
+                LOGGER.error("vLLM's engine has died and is started again")
+                failed, self._llm = self._llm, None
+                await asyncio.to_thread(failed.shutdown, SHUTDOWN_S)
+            try:
+                self._llm = await asyncio.to_thread(_start, arguments, statistics)
+            except ModelSetupError as error:
+                LOGGER.error("next try in %.0f s: %s", pause_s, error)
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, LAST_PAUSE_S)
+
+
+def _start(arguments: Mapping[str, Any], statistics: Sequence[Any]) -> Any:
+    """Load the model; the vllm.AsyncLLM joins the event loop of its first request."""
     from vllm.engine.arg_utils import AsyncEngineArgs
     from vllm.v1.engine.async_llm import AsyncLLM
 

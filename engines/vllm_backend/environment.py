@@ -22,6 +22,6 @@ def prepare() -> Path:
     locale.setlocale(locale.LC_CTYPE, "C.UTF-8")
     for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)
-    sockets = tempfile.mkdtemp(prefix="goassist-vllm-")
+    sockets = tempfile.mkdtemp(prefix=f"goassist-vllm-{os.getpid()}-")
     os.environ["VLLM_RPC_BASE_PATH"] = sockets
     return Path(sockets)

@@ -2,7 +2,7 @@
 
 vLLM computes in processes of its own, which do not notice the end of the one that started them and would go on to hold
 the GPU's memory. While the pipe is open, this notes all descendants of its parent; when it closes, those that are left
-get a moment to stop and are then killed, and FOLDER (the sockets) is removed.
+are killed and FOLDER (the sockets) is removed.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 
 LOOK_S = 0.5
-GRACE_S = 5.0
+END_S = 10.0
 
 
 def watch(parent: psutil.Process, folder: Path) -> None:
@@ -26,13 +26,20 @@ def watch(parent: psutil.Process, folder: Path) -> None:
         with contextlib.suppress(psutil.NoSuchProcess):
             known.update(parent.children(recursive=True))
         known = {process for process in known if process != own and process.is_running()}
-    # The parent may be ending its engine in good order at this moment.
-    _, left = psutil.wait_procs(known, timeout=GRACE_S)
-    for process in left:
+    engines = {process for process in known if not _tracks_resources(process)}
+    for process in engines:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
-    psutil.wait_procs(left, timeout=GRACE_S)
+    # Python's resource tracker unlinks the shared memory of the others once they have ended, and ends then itself.
+    psutil.wait_procs(known, timeout=END_S)
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _tracks_resources(process: psutil.Process) -> bool:
+    try:
+        return "multiprocessing.resource_tracker" in " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return False
 
 
 if __name__ == "__main__":

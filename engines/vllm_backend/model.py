@@ -12,8 +12,6 @@ Parameters of config.pbtxt: `engine_arguments` (file beside this version's other
 
 import asyncio
 import contextlib
-import os
-import signal
 import threading
 from collections.abc import AsyncGenerator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -129,10 +127,6 @@ class TritonPythonModel:
             request.finish()
         with self._lock:
             self._open.discard(answer)
-            idle = not self._open
-        if idle and self._engine.dead:
-            # Triton starts this process again at the next request, and with it the engine. There is no other way back.
-            os.kill(os.getpid(), signal.SIGKILL)
 
 
 def read_prompt(request: Request) -> Prompt:

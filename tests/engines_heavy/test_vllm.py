@@ -1,0 +1,220 @@
+"""llm by engines/vllm_backend: real vLLM on a CPU, a Qwen2 of random weights, a real Triton."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tritonclient.utils import InferenceServerException
+
+from tests.engines_heavy.conftest import Serve, environment, tiny_weights
+from tests.engines_heavy.inference import Response, answer, call, metric, refusal
+from tests.engines_heavy.processes import descendants, running, server_process, until_ended
+from tests.servers.triton import RunningTriton
+
+pytestmark = [pytest.mark.engines, pytest.mark.timeout(500)]
+PROMPT = "<|im_start|>user\nHello, how are you?<|im_end|>\n<|im_start|>assistant\n"
+
+
+@pytest.fixture(scope="module")
+def server(serve: Serve) -> Iterator[RunningTriton]:
+    weights = tiny_weights("qwen2.py", environment("vllm"))
+    arguments = {
+        "model": str(weights),
+        "dtype": "bfloat16",
+        "max_model_len": 2048,
+        "max_num_seqs": 32,
+        "gpu_memory_utilization": 0.2,
+        "enforce_eager": True,
+    }
+    with serve(
+        "llm", "vllm", files={"cpu.json": json.dumps(arguments)}, variables={"VLLM_CPU_KVCACHE_SPACE": "1"}
+    ) as running:
+        yield running
+
+
+def sampling(**fields: Any) -> str:
+    return json.dumps({"temperature": 0, "ignore_eos": True, **fields})
+
+
+def text_of(responses: list[Response]) -> str:
+    return b"".join(response["text_output"][0] for response in responses).decode()
+
+
+async def generated(server: RunningTriton, **fields: Any) -> list[Response]:
+    return await answer(
+        server.grpc_url,
+        "llm",
+        text_input=PROMPT,
+        stream=True,
+        sampling_parameters=sampling(**fields),
+        return_finish_reason=True,
+        return_num_input_tokens=True,
+        return_num_output_tokens=True,
+    )
+
+
+async def test_deltas_arrive_one_by_one_and_join_to_the_whole_answer(server: RunningTriton) -> None:
+    deltas = await generated(server, max_tokens=40)
+    (whole,) = await answer(
+        server.grpc_url,
+        "llm",
+        text_input=PROMPT,
+        exclude_input_in_output=True,
+        sampling_parameters=sampling(max_tokens=40),
+    )
+    assert len(deltas) > 20
+    assert text_of(deltas) == whole["text_output"][0].decode()
+
+
+async def test_the_prompt_goes_before_an_answer_that_is_not_streamed(server: RunningTriton) -> None:
+    (whole,) = await answer(server.grpc_url, "llm", text_input=PROMPT, sampling_parameters=sampling(max_tokens=8))
+    assert whole["text_output"][0].decode().startswith(PROMPT)
+
+
+async def test_a_length_limit_is_a_finish_reason_and_all_tokens_are_counted(server: RunningTriton) -> None:
+    deltas = await generated(server, max_tokens=12)
+    assert [delta["finish_reason"][0] for delta in deltas] == [b"None"] * (len(deltas) - 1) + [b"length"]
+    assert sum(delta["num_output_tokens"][0] for delta in deltas) == 12
+    assert {int(delta["num_input_tokens"][0]) for delta in deltas} == {int(deltas[0]["num_input_tokens"][0])}
+    assert deltas[0]["num_input_tokens"][0] > 5
+
+
+async def test_a_stop_string_ends_the_answer_before_itself(server: RunningTriton) -> None:
+    whole = text_of(await generated(server, max_tokens=40))
+    stop = whole[10:14]
+    deltas = await generated(server, max_tokens=40, stop=[stop])
+    assert text_of(deltas) == whole[: whole.index(stop)]
+    assert deltas[-1]["finish_reason"][0] == b"stop"
+
+
+async def test_several_sequences_of_one_prompt_stream_side_by_side(server: RunningTriton) -> None:
+    deltas = await generated(server, max_tokens=6, n=2, temperature=0.8)
+    assert {delta["text_output"].shape for delta in deltas} == {(2,)}
+    assert sum(delta["num_output_tokens"] for delta in deltas).tolist() == [6, 6]
+
+
+async def test_unasked_tensors_stay_away(server: RunningTriton) -> None:
+    deltas = await answer(server.grpc_url, "llm", text_input=PROMPT, stream=True, sampling_parameters="{}")
+    assert {name for delta in deltas for name in delta} == {"text_output"}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "complaint"),
+    [
+        ("temperature: 1", "no JSON"),
+        ("[1, 2]", "must be a JSON object"),
+        ('{"temprature": 1}', "unknown fields: temprature"),
+        ('{"temperature": "hot"}', "$.temperature"),
+        ('{"temperature": -1}', "temperature must be non-negative"),
+        ('{"top_p": 7}', "top_p must be in (0, 1]"),
+        ('{"max_tokens": 0}', "max_tokens must be at least 1"),
+        ('{"output_kind": 1}', "unknown fields: output_kind"),
+    ],
+)
+async def test_bad_sampling_parameters_are_refused_by_name(
+    server: RunningTriton, parameters: str, complaint: str
+) -> None:
+    refused = await refusal(server.grpc_url, "llm", text_input=PROMPT, stream=True, sampling_parameters=parameters)
+    assert complaint in refused
+
+
+async def test_a_prompt_beyond_the_context_is_refused_and_the_next_is_served(server: RunningTriton) -> None:
+    refused = await refusal(server.grpc_url, "llm", text_input="word " * 10_000, stream=True)
+    assert "2048" in refused
+    assert await generated(server, max_tokens=2)
+
+
+async def test_streaming_with_the_prompt_is_refused(server: RunningTriton) -> None:
+    refused = await refusal(server.grpc_url, "llm", text_input="Hi", stream=True, exclude_input_in_output=False)
+    assert "exclude_input_in_output" in refused
+
+
+async def until(condition: Callable[[], bool], timeout_s: float) -> None:
+    async with asyncio.timeout(timeout_s):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
+async def test_a_cancelled_answer_stops_in_the_engine(server: RunningTriton) -> None:
+    cancelled = metric(server.metrics_url, "goassist_llm_cancelled_total")
+    tokens = metric(server.metrics_url, "goassist_llm_output_tokens_total")
+    inputs = {"text_input": PROMPT, "stream": True, "sampling_parameters": sampling(max_tokens=1500)}
+    async with call(server.grpc_url, "llm", inputs) as request:
+        for _ in range(5):
+            await anext(request.responses)
+        request.cancel()
+        await until(lambda: metric(server.metrics_url, "goassist_llm_cancelled_total") == cancelled + 1, timeout_s=2)
+    await until(lambda: metric(server.metrics_url, "vllm:num_requests_running") == 0, timeout_s=2)
+    assert metric(server.metrics_url, "goassist_llm_output_tokens_total") - tokens < 300
+
+
+async def test_sixteen_answers_stream_at_once_each_its_own(server: RunningTriton) -> None:
+    async def one(number: int) -> tuple[str, int]:
+        prompt = f"{number} and the quick brown fox"
+        deltas = await answer(
+            server.grpc_url, "llm", text_input=prompt, stream=True, sampling_parameters=sampling(max_tokens=30)
+        )
+        return text_of(deltas), len(deltas)
+
+    together = await asyncio.gather(*(one(number) for number in range(16)))
+    alone = await one(3)
+    assert all(deltas > 5 for _, deltas in together)
+    assert len({text for text, _ in together}) > 8
+    assert alone[0] == together[3][0]
+
+
+async def test_the_engine_counts_on_tritons_metrics_page(server: RunningTriton) -> None:
+    tokens = metric(server.metrics_url, "goassist_llm_output_tokens_total")
+    await generated(server, max_tokens=9)
+    assert metric(server.metrics_url, "goassist_llm_output_tokens_total") == tokens + 9
+    assert metric(server.metrics_url, "goassist_llm_input_tokens_total") > 0
+    assert metric(server.metrics_url, "goassist_llm_first_chunk_seconds_count") > 0
+    assert metric(server.metrics_url, "vllm:time_to_first_token_seconds_count") > 0
+    assert metric(server.metrics_url, "vllm:request_generation_tokens_sum") >= 9
+
+
+def model_process(server: RunningTriton) -> int:
+    """The process that Triton runs the model in."""
+    (stub,) = [
+        pid for pid, name in descendants(server_process(server.grpc_url)).items() if name.startswith("triton_py")
+    ]
+    return stub
+
+
+def engine_process(server: RunningTriton) -> int:
+    """The process that vLLM computes in."""
+    (engine,) = [pid for pid, name in descendants(model_process(server)).items() if "EngineCor" in name]
+    return engine
+
+
+async def test_a_killed_engine_fails_its_requests_and_comes_back_by_itself(server: RunningTriton) -> None:
+    inputs = {"text_input": PROMPT, "stream": True, "sampling_parameters": sampling(max_tokens=1500)}
+    async with call(server.grpc_url, "llm", inputs) as request:
+        await anext(request.responses)
+        os.kill(engine_process(server), signal.SIGKILL)
+        with pytest.raises(InferenceServerException, match="vLLM cannot serve now"):
+            async for _ in request.responses:
+                pass
+    assert "started again" in await refusal(server.grpc_url, "llm", text_input=PROMPT)
+    async with asyncio.timeout(200):
+        while True:
+            with contextlib.suppress(InferenceServerException):
+                assert await generated(server, max_tokens=2)
+                return
+            await asyncio.sleep(0.5)
+
+
+async def test_a_killed_model_process_leaves_no_engine_behind(server: RunningTriton) -> None:
+    assert running(engine_process(server))
+    stub = model_process(server)
+    left = set(descendants(stub))
+    os.kill(stub, signal.SIGKILL)
+    await until_ended(left, timeout_s=30)
+    assert not list(Path(tempfile.gettempdir()).glob(f"goassist-vllm-{stub}-*"))
