@@ -164,7 +164,10 @@ class Peer:
             aiortc_internals.listen_on(dtls, aiortc_internals.local_addresses(self._plane.hosts))
         if connection.sctp and (self._offer is None or not self._offer.has_data):
             aiortc_internals.survive_bad_messages(connection.sctp)
-        await connection.setLocalDescription(await connection.createAnswer())
+        try:
+            await connection.setLocalDescription(await connection.createAnswer())
+        except InvalidStateError as error:  # closed meanwhile
+            raise InvalidRequestError("The call is over.") from error
         for dtls in added:
             self._transports[dtls] = aiortc_internals.MediaTransport(
                 dtls, rtp_received=self._rtp_received, rtcp_received=self._rtcp_received
@@ -174,7 +177,9 @@ class Peer:
         for transceiver in connection.getTransceivers():  # one at most, as sdp.py has it
             if self._audio is None:
                 self._audio = self._open_audio(transceiver, answer)
-            self._audio.mute(transceiver.currentDirection not in ("sendrecv", "sendonly"))
+            self._audio.mute(not offer.has_audio or transceiver.currentDirection not in ("sendrecv", "sendonly"))
+        if self._over:
+            raise InvalidRequestError("The call is over.")
         return sdp.complete_answer(answer, offer)
 
     def _open_audio(self, transceiver: RTCRtpTransceiver, answer: str) -> CallAudio:
@@ -268,11 +273,10 @@ class Peer:
             self._audio.hang_up()
         self._stop()
         closing = asyncio.ensure_future(self._connection.close())
-        _, unfinished = await asyncio.wait({closing}, timeout=CLOSE_TIMEOUT_S)
-        if unfinished:
-            _log.warning("closing a connection took more than %.0f s: its sockets are closed", CLOSE_TIMEOUT_S)
+        await asyncio.wait({closing}, timeout=CLOSE_TIMEOUT_S)
+        failure: object = closing.exception() if closing.done() else f"it took more than {CLOSE_TIMEOUT_S} s"
+        if failure:
+            _log.warning("a connection could not be closed in order, so its sockets are: %s", failure)
             for transport in self._transports.values():
                 transport.abandon()
             closing.cancel()
-        else:
-            closing.result()
