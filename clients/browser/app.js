@@ -1,11 +1,12 @@
 // The page: one call at a time, what is heard and said in it, and what goes wrong.
 
 import { Conversation } from "./conversation.js";
+import { countDown, explain } from "./explain.js";
 import { Line } from "./line.js";
 import { loudness } from "./meter.js";
 import { MicrophoneError } from "./microphone.js";
 import { Orb } from "./orb.js";
-import { CallError, useKey } from "./realtime.js";
+import { CallError } from "./realtime.js";
 import { ConversationView, MeterView, Notices, StateView, announce } from "./view.js";
 
 const AUDIBLE_DBFS = -50;
@@ -59,7 +60,11 @@ async function tryToConnect(microphone, mine) {
     wobble: onWobble,
     lost: (reason) => { if (line === made) end(reason); },
     microphoneGone: onMicrophoneGone,
-    wait: (error) => countDown(error, signal),
+    wait: async (error) => {
+      setPhase("waiting", "Waiting for the server");
+      await countDown(error, notices, signal);
+      setPhase("connecting", "Connecting…");
+    },
   });
   try {
     await made.open({ microphone, signal });
@@ -69,7 +74,7 @@ async function tryToConnect(microphone, mine) {
       attempt = null;
       notices.clear();
       setPhase("offline", "Not connected");
-      explain(error);
+      tellWhy(error);
     }
     if (!(error instanceof CallError || error instanceof MicrophoneError)) throw error;
     return false;
@@ -77,27 +82,6 @@ async function tryToConnect(microphone, mine) {
   attempt = null;
   begin(made);
   return true;
-}
-
-/** Show why the server takes no call now, for as long as it asked to be left alone. */
-async function countDown(error, signal) {
-  setPhase("waiting", "Waiting for the server");
-  const reason = error.message ? `${error.message.replace(/\.$/, "")}. ` : "";
-  const notice = notices.show("wait", {
-    tone: "wait",
-    title: error.kind === "busy" ? "All lines are busy" : "The server is not ready yet",
-    message: reason,
-    closable: false,
-  });
-  for (let left = error.retryAfterS; left > 0; left--) {
-    notice.update(`${reason}Trying again in ${left} s.`);
-    await new Promise((done, fail) => {
-      const timer = setTimeout(done, 1000);
-      signal.addEventListener("abort", () => { clearTimeout(timer); fail(new CallError("cancelled", "")); }, { once: true });
-    });
-  }
-  notice.update(`${reason}Trying again now.`);
-  setPhase("connecting", "Connecting…");
 }
 
 function begin(made) {
@@ -211,7 +195,7 @@ function onMicrophoneGone() {
   notices.show("microphone", {
     title: "The microphone is gone",
     message: "It was unplugged, or its permission was withdrawn. You can go on by typing.",
-    actions: [["Use microphone", addMicrophone]],
+    actions: [["Use the microphone", addMicrophone]],
   });
 }
 
@@ -220,7 +204,7 @@ async function addMicrophone() {
     await line.addMicrophone();
   } catch (error) {
     if (!(error instanceof MicrophoneError)) throw error;
-    explain(error);
+    tellWhy(error);
     return;
   }
   if (!line) return;
@@ -234,37 +218,19 @@ function setMuted(muted) {
   const silent = muted || !line.hasMicrophone;
   const button = byId("mute");
   button.setAttribute("aria-pressed", String(silent));
-  button.querySelector(".label").textContent = !line.hasMicrophone ? "Use microphone" : muted ? "Unmute" : "Mute";
+  button.querySelector(".label").textContent = !line.hasMicrophone ? "Use mic" : muted ? "Unmute" : "Mute";
   button.querySelector("use").setAttribute("href", silent ? "#i-mic-off" : "#i-mic");
   document.body.toggleAttribute("data-muted", silent);
   if (silent) meter.clear();
 }
 
 /** Why there is no call or no microphone, and what to do about it. */
-function explain(error) {
-  const again = ["Try again", () => (line ? addMicrophone() : connect({ microphone: true }))];
-  if (error instanceof MicrophoneError) {
-    const type = ["Type instead", () => connect({ microphone: false }).then((ok) => ok && byId("message").focus())];
-    // No second try helps an address that is not secure.
-    const actions = [...(error.kind === "insecure" ? [] : [again]), ...(line ? [] : [type])];
-    notices.show("microphone", { title: error.title, message: error.message, actions });
-  } else if (error instanceof CallError && error.kind === "key") {
-    const { field } = notices.show("call", {
-      title: "This server wants a key",
-      message: `${error.message}. It is the API_KEY that the server was started with.`,
-      field: "Key",
-      actions: [["Connect with this key", () => { useKey(field.value.trim()); connect({ microphone: true }); }]],
-    });
-    field.focus();
-  } else if (error instanceof CallError && error.kind !== "cancelled") {
-    const titles = {
-      unreachable: "The server does not answer",
-      refused: "The server refused the call",
-      "no-media": "No connection for sound",
-    };
-    const advice = error.kind === "unreachable" ? " Start it with “make demo” or “goassist up”, then try again." : "";
-    notices.show("call", { title: titles[error.kind], message: error.message + advice, actions: [again] });
-  }
+function tellWhy(error) {
+  explain(error, notices, {
+    inCall: line !== null,
+    retry: () => (line ? addMicrophone() : connect({ microphone: true })),
+    type: async () => { if (await connect({ microphone: false })) byId("message").focus(); },
+  });
 }
 
 function draw(entries) {

@@ -45,7 +45,7 @@ async def test_a_blocked_microphone_is_explained_and_one_can_type_instead(server
         await page.get_by_role("button", name="Type instead").click()
         await connected(page)
         await expect(page.locator("#message")).to_be_focused()
-        await expect(page.locator("#mute")).to_contain_text("Use microphone")
+        await expect(page.locator("#mute")).to_contain_text("Use mic")
 
 
 @pytest.mark.parametrize(
