@@ -1,5 +1,6 @@
 """A small streaming resampler for voices whose sample rate Opus does not take, such as 22.05 kHz."""
 
+import functools
 import math
 
 import numpy as np
@@ -52,6 +53,7 @@ class Resampler:
         return bytes(np.clip(np.rint(output), -32768, 32767).astype("<i2").tobytes())
 
 
+@functools.cache
 def _filters(phases: int, taps: int, cutoff: float) -> Floats:
     """One filter per output phase, shape (phases, taps), each with unit gain at 0 Hz."""
     offsets = np.arange(taps) - (taps // 2 - 1) - np.arange(phases)[:, None] / phases

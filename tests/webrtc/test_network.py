@@ -165,5 +165,4 @@ def test_packets_that_come_too_late_are_dropped(outcomes: dict[str, Outcome]) ->
 def test_after_a_stall_all_is_heard(outcomes: dict[str, Outcome]) -> None:
     outcome = outcomes["stall"]
     assert outcome.after.lost == 0
-    assert 0.1 < outcome.after.silence_s < 0.45
-    assert all(each.after.silence_s < 0.1 for name, each in outcomes.items() if name != "stall")
+    assert outcome.after.silence_s > 0.2
