@@ -4,7 +4,9 @@ SHELL := /bin/bash
 .PHONY: help demo test check format constraints clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+include $(wildcard *.mk)
 
 demo: ## set up, start Triton (embedded profile) and the orchestrator, print the page's address
 	@deploy/setup/environment.sh demo
@@ -31,3 +33,5 @@ constraints: ## resolve the dependencies anew and write requirements/constraints
 clean: ## remove what make has made: the environment and the caches
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis goassist.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+include engines.mk
