@@ -6,8 +6,6 @@ SHELL := /bin/bash
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-include $(wildcard *.mk)
-
 demo: ## set up, start Triton (embedded profile) and the orchestrator, print the page's address
 	@deploy/setup/environment.sh demo
 	@exec .venv/bin/goassist up --profile embedded
@@ -34,4 +32,5 @@ clean: ## remove what make has made: the environment and the caches
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis goassist.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-include engines.mk
+# Targets that come with their own parts: engines.mk, …
+include $(wildcard *.mk)
