@@ -36,6 +36,7 @@ class Synthesizer(Protocol):
     def synthesize(self, text: str, *, voice: str | None, language: str | None, speed: float) -> Sound:
         """Return the sound of `text` as INT16 mono chunks of at most 200 ms, the first as early as the engine can.
 
+        An empty chunk says that the engine is still at work: an opportunity to see whether the caller has gone.
         Closing the generator stops the engine. InvalidInputError, before any work, for input it cannot serve.
         """
         ...

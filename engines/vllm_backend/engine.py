@@ -32,7 +32,9 @@ class Engine:
         """Load the model, which takes from half a minute to several. Raises ModelSetupError."""
         self._sockets = environment.prepare()
         self._guard = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("guard.py")), str(self._sockets)], stdin=subprocess.PIPE
+            [sys.executable, str(Path(__file__).with_name("guard.py")), str(self._sockets)],
+            stdin=subprocess.PIPE,
+            start_new_session=True,
         )
         self._numbers = itertools.count()
         self._loop = asyncio.new_event_loop()

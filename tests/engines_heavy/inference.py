@@ -1,8 +1,9 @@
 """Requests to a decoupled model as any Triton client makes them."""
 
+import asyncio
 import re
 import urllib.request
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -80,3 +81,10 @@ def metric(metrics_url: str, name: str) -> float:
     values = re.findall(rf"^{re.escape(name)}(?:\{{[^}}]*\}})? (\S+)$", text, re.MULTILINE)
     assert values, f"no metric {name} in:\n{text}"
     return sum(float(value) for value in values)
+
+
+async def until(condition: Callable[[], bool], timeout_s: float) -> None:
+    """Return once the condition holds; TimeoutError where it never does."""
+    async with asyncio.timeout(timeout_s):
+        while not condition():
+            await asyncio.sleep(0.02)

@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import pytest
 from tritonclient.utils import InferenceServerException
 
 from tests.engines_heavy.conftest import Serve, environment, tiny_weights
-from tests.engines_heavy.inference import Response, answer, call, metric, refusal
+from tests.engines_heavy.inference import Response, answer, call, metric, refusal, until
 from tests.engines_heavy.processes import descendants, running, server_process, until_ended
 from tests.servers.triton import RunningTriton
 
@@ -134,12 +134,6 @@ async def test_a_prompt_beyond_the_context_is_refused_and_the_next_is_served(ser
 async def test_streaming_with_the_prompt_is_refused(server: RunningTriton) -> None:
     refused = await refusal(server.grpc_url, "llm", text_input="Hi", stream=True, exclude_input_in_output=False)
     assert "exclude_input_in_output" in refused
-
-
-async def until(condition: Callable[[], bool], timeout_s: float) -> None:
-    async with asyncio.timeout(timeout_s):
-        while not condition():
-            await asyncio.sleep(0.02)
 
 
 async def test_a_cancelled_answer_stops_in_the_engine(server: RunningTriton) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Generator
 from contextlib import closing
 
 from engines import synthesizer
+from engines.errors import CancelledError
 from engines.serving import Chunk, Model, Request
 from engines.streams import Streams
 
@@ -32,5 +33,9 @@ class TritonPythonModel:
         )
         with closing(sound):
             for samples in sound:
+                if not len(samples):
+                    if request.cancelled:
+                        raise CancelledError("the caller has gone")
+                    continue
                 request.audio_out_s += len(samples) / self._engine.sample_rate
                 yield {"audio": samples, "sample_rate": self._engine.sample_rate}
