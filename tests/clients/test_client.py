@@ -149,6 +149,13 @@ async def test_a_server_that_ends_the_call_is_noticed_by_all_who_wait(server: Sc
     assert server.hung_up == []
 
 
+async def test_a_server_that_falls_silent_is_given_up(server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("goassist_client.client.LOST_AFTER_S", 1.0)
+    async with VoiceClient(server.url) as client:
+        server.calls[0].voice.stop()
+        assert await asyncio.wait_for(client.wait_until_lost(), 10) == "nothing came from the server for 1 s"
+
+
 async def test_closing_leaves_no_task_and_no_thread_behind(server: ScriptedServer) -> None:
     threads = set(threading.enumerate())
     client = VoiceClient(server.url)

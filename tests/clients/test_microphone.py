@@ -48,6 +48,17 @@ async def test_what_is_played_is_sent_once_and_its_end_is_told() -> None:
     assert await playing.ended == pytest.approx(time.monotonic() - 0.2, abs=0.1)
 
 
+async def test_sound_after_a_long_silence_is_whole() -> None:
+    track = MicrophoneTrack()
+    silence = [await track.recv() for _ in range(40)]
+    playing = track.play((8000 * np.sin(np.arange(4800) * 0.2)).astype(np.int16))
+    sound = [await track.recv() for _ in range(15)]
+    assert playing.ended.done()
+    heard = decoded(silence + sound)
+    assert level_dbfs(heard[: 40 * 960]) < -80
+    assert level_dbfs(heard[43 * 960 : 54 * 960]) == pytest.approx(-15, abs=2)
+
+
 async def test_a_live_source_is_asked_while_nothing_is_played() -> None:
     asked = 0
 

@@ -20,26 +20,17 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import numpy as np
-from aiortc import (
-    RTCBundlePolicy,
-    RTCConfiguration,
-    RTCDataChannel,
-    RTCPeerConnection,
-    RTCRtpSender,
-    RTCSessionDescription,
-)
-from aiortc.rtp import RtpPacket
 
-from goassist_client.errors import CallError, ConnectionLostError, NoAnswerError, RefusedError
+from goassist_client.connection import Connection
+from goassist_client.errors import CallError, ConnectionLostError, NoAnswerError
 from goassist_client.events import ServerEvent
-from goassist_client.loopback import offer_loopback_too
-from goassist_client.microphone import MicrophoneTrack
 from goassist_client.recording import Packet, Recording
 from goassist_client.signalling import Signalling
 from goassist_client.sound import MICROPHONE_RATE, Samples, read_sound, sounding_span
 
 CONNECT_TIMEOUT_S = 15.0
-CLOSE_TIMEOUT_S = 5.0
+LOST_AFTER_S = 10.0
+"""The server sends a packet every 20 ms, silence included: so long without one, and it is gone. ICE needs 30 s."""
 
 Found = TypeVar("Found")
 
@@ -83,12 +74,11 @@ class VoiceClient:
         self._live = live
         self._on_event = on_event
         self._on_sound = on_sound
-        self._microphone: MicrophoneTrack | None = None
-        self._channel: RTCDataChannel | None = None
-        self._peer: RTCPeerConnection | None = None
+        self._connection: Connection | None = None
         self._location: str | None = None
         self._lost: str | None = None
         self._closing = False
+        self._watch: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
         self._turn_began = 0
         self._returned: dict[str, int] = {}
@@ -124,17 +114,15 @@ class VoiceClient:
         if self._closing:
             return
         self._closing = True
+        if self._watch is not None:
+            self._watch.cancel()
         if self._location is not None and self._lost is None:
             # A server that is gone needs no goodbye.
             with suppress(CallError):
                 await self._signalling.hang_up(self._location)
         await self._signalling.aclose()
-        if self._peer is not None:
-            # aiortc's close() can wait for a transport that never ends.
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._peer.close(), CLOSE_TIMEOUT_S)
-        if self._microphone is not None:
-            self._microphone.stop()
+        if self._connection is not None:
+            await self._connection.close()
         self._wake()
 
     async def say(self, sound: str | Path | bytes | Samples) -> Spoken:
@@ -142,7 +130,7 @@ class VoiceClient:
 
         Returns when the last sample has been sent, in real time. Raises SoundError, ConnectionLostError.
         """
-        microphone = self._connected(self._microphone)
+        microphone = self._connected().microphone
         if isinstance(sound, bytes):
             samples = np.frombuffer(sound, np.int16)
         elif isinstance(sound, np.ndarray):
@@ -175,7 +163,7 @@ class VoiceClient:
 
     def send_raw(self, text: str) -> None:
         """Send `text` as it is on the data channel `oai-events`. Raises ConnectionLostError."""
-        self._connected(self._channel).send(text)
+        self._connected().send(text)
 
     async def wait_for(
         self,
@@ -231,32 +219,18 @@ class VoiceClient:
         return self._lost
 
     async def _call(self) -> None:
-        self._microphone = MicrophoneTrack(self._live)
-        ice_servers = await self._signalling.ice_servers()
-        self._peer = RTCPeerConnection(
-            RTCConfiguration(iceServers=ice_servers, bundlePolicy=RTCBundlePolicy.MAX_BUNDLE)
+        self._connection = Connection(
+            await self._signalling.ice_servers(),
+            live=self._live,
+            loopback=self._signalling.on_this_machine,
+            on_message=self._message_arrived,
+            on_packet=self._packet_arrived,
+            on_end=self._end,
         )
-        self._peer.on("connectionstatechange", self._connection_changed)
-        transceiver = self._peer.addTransceiver(self._microphone)
-        transceiver.setCodecPreferences(
-            [codec for codec in RTCRtpSender.getCapabilities("audio").codecs if codec.mimeType == "audio/opus"]
-        )
-        # aiortc's own path holds each packet for 80 ms and decodes in a thread; here arrival is what counts.
-        transceiver.receiver._handle_rtp_packet = self._rtp_arrived  # type: ignore[method-assign]
-        if self._signalling.on_this_machine:
-            offer_loopback_too(self._peer)
-        # After the audio: aiortc connects a bundle through the first line of the offer, which audio is.
-        self._channel = self._peer.createDataChannel("oai-events")
-        self._channel.on("message", self._message_arrived)
-        self._channel.on("close", lambda: self._end("the server closed the call"))
-        await self._peer.setLocalDescription(await self._peer.createOffer())
-        call = await self._signalling.call(self._peer.localDescription.sdp, self._session)
+        call = await self._signalling.call(await self._connection.offer(), self._session)
         self._location = call.location
         self.call_id = call.location.rsplit("/", 1)[-1] if call.location else None
-        try:
-            await self._peer.setRemoteDescription(RTCSessionDescription(call.answer_sdp, "answer"))
-        except (ValueError, AttributeError, KeyError, IndexError, AssertionError) as error:
-            raise RefusedError(f"the server's SDP answer cannot be understood: {error}") from error
+        await self._connection.accept(call.answer_sdp)
         try:
             await self.wait_for("session.created", timeout_s=CONNECT_TIMEOUT_S)
         except NoAnswerError as error:
@@ -264,19 +238,29 @@ class VoiceClient:
                 f"the server answered, but no connection came up within {CONNECT_TIMEOUT_S:.0f} s: "
                 "is UDP between here and there blocked?"
             ) from error
+        self._watch = asyncio.create_task(self._watch_for_silence(), name="watch for a silent server")
 
-    def _connected(self, part: Found | None) -> Found:
+    async def _watch_for_silence(self) -> None:
+        while True:
+            latest_s = self.heard.packets[-1].at_s if self.heard.packets else self.now()
+            remaining_s = latest_s + LOST_AFTER_S - self.now()
+            if remaining_s <= 0:
+                self._end(f"nothing came from the server for {LOST_AFTER_S:.0f} s")
+                return
+            await asyncio.sleep(remaining_s)
+
+    def _connected(self) -> Connection:
         if self._lost is not None:
             raise ConnectionLostError(self._lost)
-        if part is None or self._closing:
+        if self._connection is None or self._closing:
             raise ConnectionLostError("the call is not connected")
-        return part
+        return self._connection
 
     async def _until(self, find: Callable[[], Found | None], what: str, timeout_s: float) -> Found:
         try:
             async with asyncio.timeout(timeout_s):
                 while (found := find()) is None:
-                    self._connected(self._peer)
+                    self._connected()
                     await self._changed.wait()
                 return found
         except TimeoutError as error:
@@ -291,15 +275,11 @@ class VoiceClient:
     def _end(self, reason: str) -> None:
         if self._lost is None and not self._closing:
             self._lost = reason
-            if self._microphone is not None:
-                self._microphone.stop()
+            if self._connection is not None:
+                self._connection.microphone.stop()
             self._wake()
 
-    def _connection_changed(self) -> None:
-        if self._peer is not None and self._peer.connectionState in ("failed", "closed"):
-            self._end(f"the connection to the server {self._peer.connectionState}")
-
-    def _message_arrived(self, message: str | bytes) -> None:
+    def _message_arrived(self, message: str) -> None:
         fields = json.loads(message)
         event = ServerEvent(fields["type"], self.now(), fields)
         self.events.append(event)
@@ -307,9 +287,9 @@ class VoiceClient:
             self._on_event(event)
         self._wake()
 
-    async def _rtp_arrived(self, packet: RtpPacket, arrival_time_ms: int) -> None:
-        if packet.payload and not self._closing:
-            heard = self.heard.add(packet.payload, packet.timestamp, self.now())
+    def _packet_arrived(self, payload: bytes, timestamp: int) -> None:
+        if not self._closing:
+            heard = self.heard.add(payload, timestamp, self.now())
             if self._on_sound is not None:
                 self._on_sound(heard)
             self._wake()

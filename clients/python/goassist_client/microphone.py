@@ -19,6 +19,8 @@ FRAME_SAMPLES = int(MICROPHONE_RATE * FRAME_S)
 OPUS_CLOCK = 48_000
 
 _SILENCE = np.zeros(FRAME_SAMPLES, np.int16)
+# After so many frames of silence the encoder's answers differ no more, and the last one is sent again.
+SETTLED_FRAMES = 10
 
 
 class Playing:
@@ -55,6 +57,8 @@ class MicrophoneTrack(MediaStreamTrack):
         self._encoder.options = {"application": "voip", "compression_level": "3"}
         self._started_at: float | None = None
         self._packets = 0
+        self._silent_frames = 0
+        self._silent_packet = b""
 
     def play(self, samples: Samples) -> Playing:
         """Queue samples (16 kHz) behind those that are still being played."""
@@ -104,7 +108,12 @@ class MicrophoneTrack(MediaStreamTrack):
         return frame
 
     def _encode(self, samples: NDArray[np.int16]) -> "av.Packet[Any]":
+        self._silent_frames = self._silent_frames + 1 if samples is _SILENCE else 0
+        if self._silent_frames > SETTLED_FRAMES:
+            return av.Packet(self._silent_packet)
         frame = av.AudioFrame.from_ndarray(samples[np.newaxis], format="s16", layout="mono")
         frame.sample_rate = MICROPHONE_RATE
         (packet,) = self._encoder.encode(frame)
+        if self._silent_frames == SETTLED_FRAMES:
+            self._silent_packet = bytes(packet)
         return packet
