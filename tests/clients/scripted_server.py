@@ -16,7 +16,7 @@ import av
 import numpy as np
 import uvicorn
 from aiortc import RTCConfiguration, RTCDataChannel, RTCPeerConnection, RTCSessionDescription
-from aiortc.mediastreams import MediaStreamTrack
+from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from goassist_client.loopback import offer_loopback_too
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -47,6 +47,8 @@ class Voice(MediaStreamTrack):
         await self._said
 
     async def recv(self) -> av.AudioFrame:
+        if self.readyState != "live":
+            raise MediaStreamError
         now = asyncio.get_running_loop().time()
         self._started_at = self._started_at or now
         await asyncio.sleep(max(0.0, self._started_at + self._frames * 0.02 - now))
