@@ -67,8 +67,8 @@ def bind(settings: Settings) -> socket.socket:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[
             0
         ]
-    except socket.gaierror as error:
-        raise ConfigurationError(f"API_HOST is {host!r}, which is no address: {error.strerror}.") from error
+    except (socket.gaierror, UnicodeError) as error:
+        raise ConfigurationError(f"{host!r} is no address to listen on: set API_HOST, or --host.") from error
     listener = socket.socket(family, kind)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -135,6 +135,7 @@ async def run_with_triton(
     triton = EmbeddedTriton(
         settings.model_repository,
         config_name=settings.profile,
+        models=_models(settings),
         ports=Ports(
             http=_port(settings.triton_http_port, TRITON_PORTS.http),
             grpc=_port(settings.triton_grpc_port, TRITON_PORTS.grpc),
@@ -179,6 +180,13 @@ def _port(wanted: int | None, default: int) -> int:
         except OSError:
             return 0
     return default
+
+
+def _models(settings: Settings) -> list[str]:
+    """Every model of the repository, and those that calls need whether they are there or not."""
+    folders = {path.name for path in settings.model_repository.iterdir() if path.is_dir()}
+    needed = {"asr", "tts"} if settings.llm_base_url else {"asr", "llm", "tts"}
+    return sorted(needed | {name for name in folders if not name.startswith(".")})
 
 
 def _check_profile(repository: Path, profile: str) -> None:

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 
-from fastapi import HTTPException, Request, Response
+from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
 
 from orchestrator.errors import (
     BackendRejectedError,

@@ -1,0 +1,198 @@
+"""A client's events act on a real session; its Triton cannot be reached, which most of them need not know."""
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from orchestrator.config import SessionConfig
+from orchestrator.models import Models
+from orchestrator.realtime.dispatch import Dispatcher
+from orchestrator.realtime.events import ServerEvents
+from orchestrator.session import Session
+from orchestrator.triton.asr import TritonAsr
+from orchestrator.triton.client import TritonClient
+from orchestrator.triton.llm import TritonLlm
+from orchestrator.triton.prompt import ChatTemplate
+from orchestrator.triton.tts import TritonTts
+from orchestrator.vad import VoiceDetector
+from orchestrator.webrtc.playout import Playout
+
+NO_TRITON = "127.0.0.1:1"
+
+
+class Conversation:
+    """A session with its wire, without a transport."""
+
+    def __init__(self, triton: TritonClient, *, with_audio: bool) -> None:
+        self.sent: list[dict[str, Any]] = []
+        self.news = asyncio.Event()
+        config = SessionConfig()
+        events = ServerEvents("sess_1", config, self._emit, with_audio=with_audio)
+        playout = Playout(on_started=self._nothing, on_finished=self._nothing)
+        models = Models(TritonAsr(triton), TritonLlm(triton, ChatTemplate().render), TritonTts(triton))
+        self.session = Session(
+            "sess_1", models=models, detector=VoiceDetector(), config=config, output=playout, notify=events.tell
+        )
+        self._dispatcher = Dispatcher(self.session, events, with_audio=with_audio)
+
+    def send(self, kind: str, **fields: Any) -> list[dict[str, Any]]:
+        """Send an event; returns what was answered at once."""
+        before = len(self.sent)
+        self._dispatcher.receive(json.dumps({"type": kind, "event_id": "mine", **fields}))
+        return self.sent[before:]
+
+    def refused(self, kind: str, **fields: Any) -> dict[str, Any]:
+        (answer,) = self.send(kind, **fields)
+        assert answer["type"] == "error"
+        error: dict[str, Any] = answer["error"]
+        assert error["event_id"] == "mine"
+        assert error["type"] == "invalid_request_error"
+        return error
+
+    def _emit(self, text: str) -> None:
+        self.sent.append(json.loads(text))
+        self.news.set()
+
+    def _nothing(self, turn: int) -> None:
+        """No frame is ever taken."""
+
+
+@pytest.fixture(params=[False], ids=["webrtc"])
+async def talk(request: pytest.FixtureRequest) -> AsyncIterator[Conversation]:
+    triton = TritonClient(NO_TRITON)
+    conversation = Conversation(triton, with_audio=request.param)
+    running = asyncio.create_task(conversation.session.run())
+    await asyncio.sleep(0)
+    yield conversation
+    conversation.session.close("The test is over.")
+    await running
+    await triton.close()
+
+
+over_websocket = pytest.mark.parametrize("talk", [True], indirect=True, ids=["websocket"])
+
+
+def message(text: str, role: str = "user", **fields: Any) -> dict[str, Any]:
+    kind = "output_text" if role == "assistant" else "input_text"
+    return {"type": "message", "role": role, "content": [{"type": kind, "text": text}], **fields}
+
+
+async def test_items_are_added_shown_and_deleted(talk: Conversation) -> None:
+    added, done = talk.send("conversation.item.create", item=message("Hello", id="one"))
+    assert (added["type"], done["type"]) == ("conversation.item.added", "conversation.item.done")
+    talk.send("conversation.item.create", item=message("Good day", "assistant", id="two"))
+    talk.send("conversation.item.create", item=message("Be kind", "system", id="zero"), previous_item_id="root")
+    assert [item.id for item in talk.session.history] == ["zero", "one", "two"]
+    (retrieved,) = talk.send("conversation.item.retrieve", item_id="two")
+    assert retrieved["item"]["content"] == [{"type": "output_text", "text": "Good day"}]
+    (deleted,) = talk.send("conversation.item.delete", item_id="one")
+    assert deleted["item_id"] == "one"
+    assert [item.id for item in talk.session.history] == ["zero", "two"]
+
+
+async def test_an_item_without_an_id_gets_one(talk: Conversation) -> None:
+    added, _ = talk.send("conversation.item.create", item=message("Hello"))
+    assert added["item"]["id"] == next(iter(talk.session.history)).id
+
+
+@pytest.mark.parametrize(
+    ("item", "param"),
+    [
+        (message(" "), "item.content"),
+        (message("x" * 40_000), "item.content"),
+        (message("Hello", id=""), "item.id"),
+        (message("Hello", id="x" * 65), "item.id"),
+        ({"type": "message", "role": "user", "content": [{"type": "input_audio", "audio": ""}]}, "item.content[0]"),
+        ({"type": "message", "role": "user", "content": [{"type": "input_image", "image_url": ""}]}, "item.content[0]"),
+        ({"type": "function_call_output", "call_id": "c", "output": "o"}, "item.type"),
+    ],
+)
+async def test_items_that_no_conversation_here_can_hold_are_refused(
+    talk: Conversation, item: dict[str, Any], param: str
+) -> None:
+    assert talk.refused("conversation.item.create", item=item)["param"] == param
+    assert len(talk.session.history) == 0
+
+
+async def test_ids_that_are_not_there_or_there_already_are_refused(talk: Conversation) -> None:
+    talk.send("conversation.item.create", item=message("Hello", id="one"))
+    assert talk.refused("conversation.item.create", item=message("Hello", id="one"))["param"] == "item.id"
+    after_none = talk.refused("conversation.item.create", item=message("Hello"), previous_item_id="none")
+    assert after_none["param"] == "previous_item_id"
+    assert talk.refused("conversation.item.delete", item_id="none")["param"] == "item_id"
+    assert talk.refused("conversation.item.retrieve", item_id="none")["param"] == "item_id"
+    assert talk.refused("conversation.item.truncate", item_id="none", content_index=0, audio_end_ms=5)
+    assert talk.refused("conversation.item.truncate", item_id="one", content_index=1, audio_end_ms=5)
+    assert talk.refused("conversation.item.truncate", item_id="one", content_index=0, audio_end_ms=-5)
+    assert talk.refused("response.cancel", response_id="none")
+    assert talk.refused("input_audio_buffer.commit")
+
+
+async def test_the_session_is_updated_or_stays_as_it_was(talk: Conversation) -> None:
+    session = {"type": "realtime", "instructions": "Be brief.", "audio": {"output": {"speed": 1.2}}}
+    (updated,) = talk.send("session.update", session=session)
+    assert updated["type"] == "session.updated"
+    assert updated["session"]["instructions"] == talk.session.config.instructions == "Be brief."
+    before = talk.session.config
+    wrong = {**session, "instructions": "Be long.", "audio": {"output": {"speed": 9}}}
+    assert talk.refused("session.update", session=wrong)["param"] == "session.audio.output.speed"
+    assert talk.session.config == before
+
+
+@pytest.mark.parametrize(
+    ("response", "param"),
+    [
+        ({"conversation": "none"}, "response.conversation"),
+        ({"input": [message("Hello")]}, "response.input"),
+        ({"tools": [{"type": "function", "name": "f"}]}, "response.tools"),
+        ({"max_output_tokens": 5}, "response.max_output_tokens"),
+        ({"output_modalities": ["text", "smell"]}, "response.output_modalities[1]"),
+        ({"instructions": "x" * 40_000}, "response.instructions"),
+    ],
+)
+async def test_a_response_that_would_be_another_than_was_asked_for_is_refused(
+    talk: Conversation, response: dict[str, Any], param: str
+) -> None:
+    assert talk.refused("response.create", response=response)["param"] == param
+
+
+async def test_a_response_without_triton_fails_and_the_session_goes_on(talk: Conversation) -> None:
+    talk.send("conversation.item.create", item=message("Hello"))
+    talk.send("response.create", response={"instructions": "Be brief.", "output_modalities": ["text"]})
+    async with asyncio.timeout(20):
+        while not any(event["type"] == "error" for event in talk.sent):
+            talk.news.clear()
+            await talk.news.wait()
+    done = next(event["response"] for event in talk.sent if event["type"] == "response.done")
+    assert (done["status"], done["status_details"]["error"]["code"]) == ("failed", "backend_unavailable")
+    assert done["output_modalities"] == ["text"]
+    error = next(event["error"] for event in talk.sent if event["type"] == "error")
+    assert error["type"] == "server_error"
+    assert talk.send("session.update", session={"type": "realtime"})[0]["type"] == "session.updated"
+
+
+async def test_over_webrtc_sound_does_not_come_as_events(talk: Conversation) -> None:
+    assert "track" in talk.refused("input_audio_buffer.append", audio="")["message"]
+
+
+@over_websocket
+async def test_over_a_websocket_sound_comes_as_base64_at_24_khz(talk: Conversation) -> None:
+    second = base64.b64encode(bytes(2 * 24_000)).decode()
+    assert talk.send("input_audio_buffer.append", audio=second) == []
+    assert talk.session._listener.received_ms == pytest.approx(1000, abs=2)
+    (cleared,) = talk.send("input_audio_buffer.clear")
+    assert cleared["type"] == "input_audio_buffer.cleared"
+
+
+@over_websocket
+@pytest.mark.parametrize("audio", ["not base64!", base64.b64encode(b"odd").decode()])
+async def test_sound_that_is_none_is_refused(talk: Conversation, audio: str) -> None:
+    assert talk.refused("input_audio_buffer.append", audio=audio)["param"] == "audio"
+
+
+async def test_clearing_the_output_of_a_silent_agent_is_harmless(talk: Conversation) -> None:
+    assert talk.send("output_audio_buffer.clear") == []

@@ -1,0 +1,42 @@
+"""The real application on a free port, in the test's own event loop."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import uvicorn
+
+from orchestrator.app import create_app
+from orchestrator.realtime.services import Services
+from orchestrator.settings import load_settings
+
+
+@dataclass(frozen=True, slots=True)
+class RunningOrchestrator:
+    """Where it answers, and its parts."""
+
+    url: str
+    services: Services
+
+
+@asynccontextmanager
+async def run_orchestrator(**settings: Any) -> AsyncIterator[RunningOrchestrator]:
+    """Serve with these settings until the context is left; then every call and task has ended."""
+    app = create_app(load_settings(**settings))
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        async with app.router.lifespan_context(app):
+            server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, timeout_graceful_shutdown=2))
+            serving = asyncio.create_task(server._serve(sockets=[listener]))
+            try:
+                async with asyncio.timeout(10):
+                    while not server.started:
+                        await asyncio.sleep(0.01)
+                yield RunningOrchestrator(f"http://127.0.0.1:{listener.getsockname()[1]}", app.state.services)
+            finally:
+                await app.state.services.registry.drain(0)
+                server.should_exit = True
+                await serving
