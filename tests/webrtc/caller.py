@@ -51,9 +51,10 @@ class Network:
         self._fate = fate
         self.chance = random.Random(5)
         self.held: list[tuple[bytes, Any]] = []
-        self.count = 0
+        self.sent = 0  # packets of sound, whatever became of them
 
     def sendto(self, data: bytes, address: Any) -> None:
+        self.sent += is_rtp(data)
         self._fate(self, data, address)
 
     def forward(self, data: bytes, address: Any) -> None:
@@ -100,11 +101,13 @@ class Caller:
     async def accept(self, answer: str) -> None:
         await self.connection.setRemoteDescription(RTCSessionDescription(answer, "answer"))
 
-    def put_behind(self, fate: Callable[[Network, bytes, Any], None]) -> None:
+    def put_behind(self, fate: Callable[[Network, bytes, Any], None]) -> Network:
         """Let a network decide on everything that is sent from now on."""
-        for dtls in aiortc_internals.dtls_transports(self.connection):
-            for protocol in dtls.transport._connection._protocols:
-                protocol.transport = Network(protocol.transport, fate)  # type: ignore[assignment]
+        (dtls,) = aiortc_internals.dtls_transports(self.connection)
+        (protocol,) = dtls.transport._connection._protocols
+        network = Network(protocol.transport, fate)
+        protocol.transport = network  # type: ignore[assignment]
+        return network
 
     async def close(self) -> None:
         await self.connection.close()

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from orchestrator.webrtc.audio import AudioCounters
-from tests.webrtc.caller import PITCH_HZ, Callee, Caller, Network, connect, hang_up, is_rtp
+from tests.webrtc.caller import PITCH_HZ, Callee, Caller, Network, connect, eventually, hang_up, is_rtp
 from tests.webrtc.sound import level, pitch, samples
 
-SECONDS = 4.0
+PACKETS = 200  # 4 s, longer on a machine that is busy
 
 
 def lossy(fraction: float) -> Callable[[Network, bytes, Any], None]:
@@ -60,13 +60,12 @@ def delaying(network: Network, data: bytes, address: Any) -> None:
 
 
 def stalling(network: Network, data: bytes, address: Any) -> None:
-    """Packets 50 to 69 come all at once, 400 ms after the first of them was sent."""
+    """Of 20 packets none comes before the last."""
     if not is_rtp(data):
         network.forward(data, address)
         return
-    network.count += 1
     network.held.append((data, address))
-    if not 50 <= network.count < 70:
+    if not 50 < network.sent <= 70:
         for held in network.held:
             network.forward(*held)
         network.held.clear()
@@ -88,8 +87,10 @@ FATES: dict[str, Callable[[Network, bytes, Any], None]] = {
 class Outcome:
     sent_s: float  # by the caller, since its network went bad
     heard_s: float
+    silent_s: float
+    lost: int
+    concealed: int
     sound: np.ndarray
-    before: AudioCounters
     after: AudioCounters
     messages: list[str]
 
@@ -98,19 +99,23 @@ async def call_over(fate: Callable[[Network, bytes, Any], None]) -> Outcome:
     caller, callee = Caller(), Callee()
     await connect(caller, callee)
     await callee.until(lambda: callee.heard_s > 0.2)
-    caller.put_behind(fate)
-    frames, heard, before = caller.microphone.frames, callee.heard_s, callee.peer.counters
+    network = caller.put_behind(fate)
+    heard, before = callee.heard_s, callee.peer.counters
     assert caller.channel
     caller.channel.send("over the same network")
-    await asyncio.sleep(SECONDS)
+    await eventually(lambda: network.sent >= PACKETS, within_s=40)
+    sent = network.sent
+    await asyncio.sleep(0.05)
     after = callee.peer.counters
     assert before
     assert after
     outcome = Outcome(
-        0.02 * (caller.microphone.frames - frames),
+        0.02 * sent,
         callee.heard_s - heard,
+        after.silence_s - before.silence_s,
+        after.lost - before.lost,
+        after.concealed - before.concealed,
         samples(callee.heard)[int(16000 * heard) :],
-        before,
         after,
         callee.messages,
     )
@@ -129,19 +134,18 @@ def outcomes() -> dict[str, Outcome]:
 @pytest.mark.parametrize("network", FATES)
 def test_sound_goes_on_and_delay_does_not_grow(outcomes: dict[str, Outcome], network: str) -> None:
     outcome = outcomes[network]
-    # One frame may be on its way, and two wait for one that is missing.
-    assert outcome.heard_s - outcome.after.silence_s == pytest.approx(outcome.sent_s, abs=0.09)
-    assert pitch(outcome.sound, 16000) == pytest.approx(PITCH_HZ, abs=3)
+    # Some frames may be on their way, and two wait for one that is missing; silence stands in while nothing comes.
+    assert outcome.sent_s - 0.1 <= outcome.heard_s <= outcome.sent_s + outcome.silent_s + 0.2
+    assert pitch(outcome.sound[outcome.sound != 0], 16000) == pytest.approx(PITCH_HZ, abs=5)
     assert outcome.messages == ["over the same network"]
 
 
 @pytest.mark.parametrize(("network", "fraction"), [("loss 5 %", 0.05), ("loss 20 %", 0.2)])
 def test_losses_are_counted_and_concealed(outcomes: dict[str, Outcome], network: str, fraction: float) -> None:
     outcome = outcomes[network]
-    lost = outcome.after.lost - outcome.before.lost
-    assert lost == pytest.approx(fraction * outcome.sent_s * 50, rel=0.6)
-    assert outcome.after.concealed - outcome.before.concealed >= 0.9 * lost
-    assert level(outcome.sound) > 0.8 * level(outcomes["duplicates"].sound)
+    assert outcome.lost == pytest.approx(fraction * outcome.sent_s * 50, rel=0.6)
+    assert outcome.concealed + 50 * outcome.silent_s >= 0.9 * outcome.lost
+    assert level(outcome.sound[outcome.sound != 0]) > 0.8 * level(outcomes["duplicates"].sound)
 
 
 def test_swapped_packets_cost_nothing(outcomes: dict[str, Outcome]) -> None:
@@ -159,10 +163,10 @@ def test_duplicates_cost_nothing(outcomes: dict[str, Outcome]) -> None:
 def test_packets_that_come_too_late_are_dropped(outcomes: dict[str, Outcome]) -> None:
     outcome = outcomes["late"]
     assert outcome.after.late > 2
-    assert outcome.after.late <= outcome.after.lost == outcome.after.concealed
+    assert outcome.after.late <= outcome.after.lost
 
 
 def test_after_a_stall_all_is_heard(outcomes: dict[str, Outcome]) -> None:
     outcome = outcomes["stall"]
     assert outcome.after.lost == 0
-    assert outcome.after.silence_s > 0.2
+    assert outcome.silent_s > 0.2
