@@ -104,10 +104,11 @@ class Receiver:
         self.counters.received += 1
         stream.add(packet.sequence, packet.timestamp, arrived_s)
         self._quiet_ticks = 0
-        for missing, each in self.window.push(packet.sequence, packet):
-            self._play(missing, each)
-        if not self.window.waiting:
+        due = self.window.push(packet.sequence, packet)
+        if due:  # what waits still, waits for another one
             self._waited_ticks = 0
+        for missing, each in due:
+            self._play(missing, each)
 
     def tick(self) -> None:
         """20 ms have passed."""

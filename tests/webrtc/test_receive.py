@@ -150,6 +150,18 @@ def test_a_hole_costs_the_sound_behind_it_no_more_than_40_ms_once() -> None:
     assert delays[44:] == pytest.approx([0.0] * len(delays[44:]), abs=1e-9)
 
 
+def test_each_missing_packet_is_waited_for_as_long_as_the_first() -> None:
+    ear, sender = Ear(), Sender()
+    packets = [sender.packet(payload) for payload in TONE[:10]]
+    ear.push(packets[0], packets[2])
+    ear.tick(PATIENCE_TICKS - 1)
+    ear.push(packets[4], packets[1])
+    ear.tick(PATIENCE_TICKS - 1)
+    ear.push(packets[3])
+    assert ear.receiver.window.lost == 0
+    assert ear.seconds == pytest.approx(0.1)
+
+
 def test_swapped_packets_are_heard_in_order() -> None:
     plain, swapped = Ear(), Ear()
     packets = [sender.packet(p) for sender in [Sender()] for p in TONE]
