@@ -1,6 +1,8 @@
 """orchestrator/webrtc/ticker.py on real loops: pace, stalls, isolation, and nothing armed when idle."""
 
 import asyncio
+import itertools
+import statistics
 import time
 
 from orchestrator.webrtc.ticker import CATCH_UP_PERIODS, PERIOD_S, SLOTS, Ticker
@@ -84,12 +86,12 @@ def test_frames_owed_after_a_short_stall_are_caught_up_and_the_stall_is_reported
         ticker, counter = Ticker(), Counter()
         ticker.add(counter)
         await counter.reaches(5)
-        began = time.monotonic()
         time.sleep(0.13)  # noqa: ASYNC251 - the stall is what is tested
-        await counter.reaches(13)
-        assert time.monotonic() - began < 8 * PERIOD_S + 0.1
-        gaps = [b - a for a, b in zip(counter.times[5:10], counter.times[6:11], strict=True)]
-        assert max(gaps) < PERIOD_S, "the frames owed come one after another"
+        await counter.reaches(20)
+        gaps = [b - a for a, b in itertools.pairwise(counter.times)]
+        assert statistics.median(gaps[5:10]) < PERIOD_S / 4, "the frames owed come one after another"
+        due = (counter.times[-1] - counter.times[0]) / PERIOD_S
+        assert len(gaps) > due - 2, "none of them is left out"
         assert ticker.lateness().max_s > 0.1
         assert ticker.lateness().p99_s > 0.1
 
