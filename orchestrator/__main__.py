@@ -23,7 +23,10 @@ examples:
 """
 
 # Commands whose modules are loaded only when they are asked for, each with add_arguments(parser) and run(args) -> int.
-ELSEWHERE = {"talk": ("goassist_client.talk", "talk to a running server, with sound files, text or the microphone")}
+ELSEWHERE = {
+    "talk": ("goassist_client.talk", "talk to a running server, with sound files, text or the microphone"),
+    "models": ("orchestrator.hub.command", "download the models' weights, and show which are there"),
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
