@@ -127,10 +127,11 @@ def _fetch(hub: Hub, folder: Folder, snapshot: Snapshot, lacking: list[tuple[Hub
             unit_scale=True,
             disable=None,
         )
+        on_terminal = not bar.disable  # closed, a bar is disabled too
         with bar, folder.part(file) as part:
             hub.download(snapshot, part, bar.update)
         folder.admit(file)
-        if bar.disable:
+        if not on_terminal:
             _tell(f"{folder.path.name}/{file.path}: {size_of(file.size)}")
     folder.record(snapshot)
 
