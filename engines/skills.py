@@ -83,9 +83,10 @@ def _spelled(asked: Asked) -> str:
 
 def _counted(asked: Asked) -> str:
     match = _COUNT.search(asked.text)
-    words = match[1] if match else "ten"
-    number = next((n for n in range(1, 101) if words in (str(n), arithmetic.name(n))), 10)
-    return f"{', '.join(arithmetic.name(n) for n in range(1, number + 1))}.".capitalize()
+    words = match[1].replace(" ", "-") if match else "ten"
+    named = {arithmetic.name(n): n for n in range(1, 100)} | dict.fromkeys(("hundred", "a-hundred", "one-hundred"), 100)
+    number = named.get(words, int(words) if words.isdecimal() else 10)
+    return f"{', '.join(arithmetic.name(n) for n in range(1, min(max(number, 1), 100) + 1))}.".capitalize()
 
 
 def _said(*answers: str) -> Callable[[Asked], str]:
@@ -94,7 +95,9 @@ def _said(*answers: str) -> Callable[[Asked], str]:
 
 _STORY = re.compile(r"\b(?:story|stories|tale)\b")
 _SPELL = re.compile(r"\bspell(?:ed)?(?: (?:the |your |me )*(?:word )?(\w+))?")
-_COUNT = re.compile(r"\bcount (?:up |from one )*to ([\w-]+(?: (?:one|two|three|four|five|six|seven|eight|nine))?)")
+_COUNT = re.compile(
+    r"\bcount (?:up |from one )*to ((?:a |one )?hundred|\w+(?:[ -](?:one|two|three|four|five|six|seven|eight|nine))?)"
+)
 
 
 def _skill(pattern: str, answer: Callable[[Asked], str], *examples: str) -> Skill:
