@@ -10,7 +10,7 @@ import random
 import time
 from bisect import bisect_right
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from operator import attrgetter
 
 import httpx
@@ -35,20 +35,16 @@ class Heard:
     rms: float
 
 
-@dataclass(slots=True)
 class Network:
-    """What the network does to the caller's packets."""
+    """What the network does to the caller's packets: it loses this share of them."""
 
-    loss: float = 0.0
-    seed: int = 1
-    random: random.Random = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.random = random.Random(self.seed)
+    def __init__(self, loss: float, seed: int) -> None:
+        self._loss = loss
+        self._random = random.Random(seed)
 
     def loses(self) -> bool:
         """Whether the next packet is lost."""
-        return self.loss > 0 and self.random.random() < self.loss
+        return self._loss > 0 and self._random.random() < self._loss
 
 
 class Caller:

@@ -45,6 +45,7 @@ import numpy as np
 import numpy.typing as npt
 import triton_python_backend_utils as pb_utils
 
+from engines import metrics
 from engines.errors import CancelledError, EngineError, EngineUnavailableError, InvalidInputError
 from engines.parameters import Parameters
 
@@ -53,9 +54,15 @@ LOGGER = logging.getLogger(__name__)
 # Output name → value. Scalars and strings become tensors of one element.
 Chunk = Mapping[str, npt.NDArray[Any] | str | bytes | bool | int | float]
 
+# A request of the same stream with this parameter cancels the one whose id it names, and is answered by its final flag
+# alone. Triton's own way, closing the gRPC stream, crashes servers before 2.57 under load (server issue 8034).
+CANCEL_PARAMETER = "goassist_cancel"
+# How often a stream asks the server whether its caller has gone: each question goes through shared memory.
+CANCEL_CHECK_S = 0.02
+
 _FIRST_CHUNK_BUCKETS_S = [0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4]
 # The stub adds its classes to pb_utils after it has imported the model's file: names of codes, not the codes.
-_CODES = {InvalidInputError: "INVALID_ARG", EngineUnavailableError: "UNAVAILABLE", CancelledError: "CANCELLED"}
+_CODES = {InvalidInputError: "INVALID_ARG", EngineUnavailableError: "UNAVAILABLE"}
 
 
 class Model:
@@ -75,11 +82,24 @@ class Model:
             output["name"]: pb_utils.triton_string_to_numpy(output["data_type"]) for output in self.config["output"]
         }
         self.metrics = Metrics(self.name, self.config)
+        self.running: dict[str, Request] = {}  # by request id, for those that have one
         _log_to_triton()
 
     def open(self, requests: Iterable[Any]) -> list["Request"]:
-        """What execute() was given, as requests that must each be finished or failed."""
-        return [Request(self, request) for request in requests]
+        """What execute() was given, as requests that must each be finished or failed.
+
+        Requests that cancel others are carried out here and not returned.
+        """
+        opened = []
+        for each in requests:
+            request = Request(self, each)
+            if (other := request.parameter(CANCEL_PARAMETER)) is not None:
+                if other in self.running:
+                    self.running[other].cancel()
+                request.dismiss()
+            else:
+                opened.append(request)
+        return opened
 
 
 class Request:
@@ -100,6 +120,11 @@ class Request:
         self._first_chunk_s: float | None = None
         self._lock = threading.Lock()
         self._finished = False
+        self._cancelled = False
+        self._asked_at = self._opened_at
+        self._id = str(request.request_id())
+        if self._id and CANCEL_PARAMETER not in request.parameters():
+            model.running[self._id] = self
 
     @property
     def sequence_id(self) -> int:
@@ -118,8 +143,21 @@ class Request:
 
     @property
     def cancelled(self) -> bool:
-        """Whether the caller has gone; a question to the server, which costs about 0.1 ms."""
-        return bool(self._sender.is_cancelled())
+        """Whether the caller has gone, as of the last CANCEL_CHECK_S."""
+        now = time.monotonic()
+        if not self._cancelled and now - self._asked_at >= CANCEL_CHECK_S:
+            self._asked_at = now
+            with metrics.channel:
+                self._cancelled = bool(self._sender.is_cancelled())
+        return self._cancelled
+
+    def cancel(self) -> None:
+        """The caller wants no more of this; `cancelled` tells the model."""
+        self._cancelled = True
+
+    def dismiss(self) -> None:
+        """End the response stream without a response, and without counting the request."""
+        self._end(None)
 
     def parameter(self, name: str) -> Any:
         """A parameter that the caller added to the request, None where it did not."""
@@ -171,16 +209,22 @@ class Request:
             self._model.metrics.count(self, self._first_chunk_s)
 
     def fail(self, error: BaseException) -> None:
-        """Ends the response stream with a Triton error. Later calls do nothing."""
+        """Ends the response stream with a Triton error; a cancelled one just ends. Later calls do nothing.
+
+        Triton streams an error as text without its code, so those that are not the request's fault begin with theirs.
+        """
+        if isinstance(error, CancelledError):
+            if self._end(None):
+                self._model.metrics.count(self, self._first_chunk_s)
+                self._model.metrics.cancelled.increment(1)
+            return
         code = next((code for kind, code in _CODES.items() if isinstance(error, kind)), "INTERNAL")
         text = str(error) if isinstance(error, EngineError) else f"{type(error).__name__}: {error}"
+        if code != "INVALID_ARG":
+            text = f"{code}: {text}"
         triton_error = pb_utils.TritonError(text, getattr(pb_utils.TritonError, code))
-        if not self._end(pb_utils.InferenceResponse([], triton_error)):
-            return
-        self._model.metrics.count(self, self._first_chunk_s)
-        if isinstance(error, CancelledError):
-            self._model.metrics.cancelled.increment(1)
-        else:
+        if self._end(pb_utils.InferenceResponse([], triton_error)):
+            self._model.metrics.count(self, self._first_chunk_s)
             self._model.metrics.failed.increment(1)
             if not isinstance(error, EngineError):
                 LOGGER.error("the model '%s' failed", self._model.name, exc_info=error)
@@ -188,6 +232,7 @@ class Request:
     def _end(self, response: Any) -> bool:
         with self._lock:
             first, self._finished = not self._finished, True
+            self._model.running.pop(self._id, None)
             if first:
                 final = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
                 if response is None:
@@ -230,20 +275,20 @@ class Metrics:
 
     def __init__(self, model: str, config: Mapping[str, Any]) -> None:
         self._prefix = f"goassist_{model}"
-        self._families: list[Any] = []  # a metric fails once its family has been collected
-        self.cancelled = self._counter("cancelled_total", "Requests that the caller cancelled")
-        self.failed = self._counter("failed_total", "Requests answered with an error")
-        self._engine_s = self._counter("engine_seconds_total", "Seconds that the engine computed")
+        self._publisher = metrics.Publisher()
+        self.cancelled = self.counter("cancelled_total", "Requests that the caller cancelled")
+        self.failed = self.counter("failed_total", "Requests answered with an error")
+        self._engine_s = self.counter("engine_seconds_total", "Seconds that the engine computed")
         histogram = self._family("first_chunk_seconds", "Seconds from request to first response", "HISTOGRAM")
-        self._first_chunk = histogram.Metric(labels={}, buckets=_FIRST_CHUNK_BUCKETS_S)
+        self._first_chunk = histogram.metric(buckets=_FIRST_CHUNK_BUCKETS_S)
         hears = any(tensor["name"] == "audio" for tensor in config["input"])
         speaks = any(tensor["name"] == "audio" for tensor in config["output"])
-        self._audio_in_s = self._counter("audio_input_seconds_total", "Seconds of sound received") if hears else None
-        self._audio_out_s = self._counter("audio_output_seconds_total", "Seconds of sound sent") if speaks else None
-        self._real_time_factor: Any = None
+        self._audio_in_s = self.counter("audio_input_seconds_total", "Seconds of sound received") if hears else None
+        self._audio_out_s = self.counter("audio_output_seconds_total", "Seconds of sound sent") if speaks else None
+        self._real_time_factor: metrics.Metric | None = None
         if hears or speaks:
             gauge = self._family("real_time_factor", "Seconds computed per second of sound, lately", "GAUGE")
-            self._real_time_factor = gauge.Metric(labels={})
+            self._real_time_factor = gauge.metric()
 
     def count(self, request: Request, first_chunk_s: float | None) -> None:
         """Adds a request that has ended."""
@@ -259,20 +304,19 @@ class Metrics:
         if self._real_time_factor and audio_s and request.engine_s:
             self._real_time_factor.set(request.engine_s / audio_s)
 
-    def counter(self, name: str, description: str) -> Any:
-        """A counter of this model's own, `name` without the prefix; it has increment()."""
-        return self._counter(name, description)
+    def counter(self, name: str, description: str) -> metrics.Metric:
+        """A counter of this model's own, `name` without the prefix."""
+        return self._family(name, description, "COUNTER").metric()
 
-    def foreign(self, name: str, description: str, kind: str) -> Any:
+    def foreign(self, name: str, description: str, kind: str) -> metrics.Family:
         """A family under the full name that another program gave it; `kind` is COUNTER, GAUGE or HISTOGRAM."""
-        family = pb_utils.MetricFamily(name=name, description=description, kind=getattr(pb_utils.MetricFamily, kind))
-        self._families.append(family)
-        return family
+        with metrics.channel:
+            family = pb_utils.MetricFamily(
+                name=name, description=description, kind=getattr(pb_utils.MetricFamily, kind)
+            )
+        return metrics.Family(family, self._publisher)
 
-    def _counter(self, name: str, description: str) -> Any:
-        return self._family(name, description, "COUNTER").Metric(labels={})
-
-    def _family(self, name: str, description: str, kind: str) -> Any:
+    def _family(self, name: str, description: str, kind: str) -> metrics.Family:
         return self.foreign(f"{self._prefix}_{name}", description, kind)
 
 
@@ -282,7 +326,9 @@ class _TritonHandler(logging.Handler):
         write = log.log_info if record.levelno < logging.WARNING else log.log_warn
         if record.levelno >= logging.ERROR:
             write = log.log_error
-        write(self.format(record))
+        text = self.format(record)
+        with metrics.channel:
+            write(text)
 
 
 def _log_to_triton() -> None:

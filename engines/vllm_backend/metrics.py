@@ -79,4 +79,4 @@ class EngineStatistics:
 
     def _metric(self, name: str, description: str, kind: str, buckets: list[float] | None = None) -> Any:
         family = self._metrics.foreign(f"vllm:{name}", description, kind)
-        return family.Metric(labels=self._labels, **({"buckets": buckets} if buckets else {}))
+        return family.metric(self._labels, buckets)

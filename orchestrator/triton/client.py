@@ -1,7 +1,9 @@
 """One gRPC channel to Triton: readiness, and streams of decoupled responses."""
 
 import asyncio
+import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import suppress
 
 import grpc
 from tritonclient.grpc import service_pb2, service_pb2_grpc
@@ -25,10 +27,13 @@ CHANNEL_OPTIONS = (
 HEALTH_TIMEOUT_S = 2.0
 # A stream that has begun and then stays mute for this long is given up.
 STALL_TIMEOUT_S = 20.0
-# Errors of a stream's requests end it with a gRPC status, instead of a text without a code.
-STREAM_METADATA = (("triton_grpc_error", "true"),)
-# Repeating a request that these refuse cannot help. After a backend dies the client may see INTERNAL, CANCELLED or
-# UNAVAILABLE, which all mean that it was lost.
+# Closing the stream of a request that is running can crash a server before 2.57 (server issue 8034). There it is
+# cancelled by another request on the same stream, which engines/serving.py understands: all models of such a server
+# are ours, since NVIDIA's vLLM backend comes with newer ones.
+CANCEL_PARAMETER = "goassist_cancel"
+LOST_PREFIXES = ("UNAVAILABLE: ", "INTERNAL: ", "Failed to process the request(s)", "Stub process")
+SAFE_CANCEL_VERSION = (2, 57)
+CANCEL_TIMEOUT_S = 1.0
 _REJECTED = (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND, grpc.StatusCode.UNIMPLEMENTED)
 
 
@@ -42,13 +47,24 @@ def mapped(error: grpc.aio.AioRpcError, model: str) -> GoAssistError:
     return BackendUnavailableError(f"the model '{model}' is unavailable: {text}")
 
 
+def _refused(model: str, text: str) -> GoAssistError:
+    """The error of ours for a response's.
+
+    Triton streams errors as text alone; engines/serving.py begins those that are not the request's fault with their
+    code. The header `triton_grpc_error` would give codes, but ends streams in the way that crashes older servers.
+    """
+    if text.startswith(LOST_PREFIXES):
+        return BackendUnavailableError(f"the model '{model}' failed: {text}")
+    return BackendRejectedError(f"the model '{model}' refused its input: {text}")
+
+
 class InferenceStream:
     """One bidirectional stream to one model: write requests, iterate over responses, cancel at any time."""
 
     def __init__(self, stub: service_pb2_grpc.GRPCInferenceServiceStub, model: str) -> None:
         self._model = model
         self._requests: asyncio.Queue[service_pb2.ModelInferRequest | None] = asyncio.Queue()
-        self._call = stub.ModelStreamInfer(self._written(), metadata=STREAM_METADATA)
+        self._call = stub.ModelStreamInfer(self._written())
 
     def write(self, request: service_pb2.ModelInferRequest) -> None:
         """Send a request, after those before it; the caller bounds how many are on their way."""
@@ -71,7 +87,6 @@ class InferenceStream:
             async with asyncio.timeout(timeout_s):
                 message = await self._call.read()
         except TimeoutError as error:
-            self.cancel()
             raise BackendTimeoutError(f"the model '{self._model}' did not answer within {timeout_s:g} s") from error
         except grpc.aio.AioRpcError as error:
             raise mapped(error, self._model) from error
@@ -79,8 +94,15 @@ class InferenceStream:
             await self._check_end()
             return None
         if message.error_message:
-            raise BackendRejectedError(f"the model '{self._model}' failed: {message.error_message}")
+            raise _refused(self._model, message.error_message)
         return message.infer_response
+
+    async def drain(self) -> None:
+        """Read what is left, for a moment: a stream that has ended by itself need not be cancelled."""
+        with suppress(grpc.aio.AioRpcError, TimeoutError):
+            async with asyncio.timeout(CANCEL_TIMEOUT_S):
+                while await self._call.read() is not grpc.aio.EOF:
+                    pass
 
     async def _check_end(self) -> None:
         """Raise why the server ended the stream, unless it ended well."""
@@ -102,6 +124,7 @@ class TritonClient:
     def __init__(self, url: str) -> None:
         self._channel = grpc.aio.insecure_channel(url, options=CHANNEL_OPTIONS)
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
+        self._cancels_in_band: bool | None = None  # None until the server has told its version
 
     async def close(self) -> None:
         """Cancels what is open and closes the channel."""
@@ -135,14 +158,39 @@ class TritonClient:
         `timeout_s` is for the first response. Raises BackendRejectedError, BackendTimeoutError or
         BackendUnavailableError, each with gRPC's error as its cause.
         """
+        in_band = await self._cancel_in_band()
         call = self.open(model)
+        request_id = secrets.token_hex(8)
+        running = True
         try:
-            call.write(tensors.request(model, inputs))
+            call.write(tensors.request(model, inputs, request_id=request_id))
             while (response := await call.read(timeout_s)) is not None:
                 timeout_s = STALL_TIMEOUT_S
-                if response.outputs:
-                    yield tensors.outputs(response)
                 if tensors.is_final(response):
                     call.end()
+                    running = False
+                if response.outputs:
+                    yield tensors.outputs(response)
+        except BackendTimeoutError:
+            raise
+        except GoAssistError:
+            running = False
+            call.end()
+            raise
         finally:
+            if in_band:
+                if running:
+                    call.write(tensors.request(model, inputs, parameters={CANCEL_PARAMETER: request_id}))
+                    call.end()
+                await call.drain()
             call.cancel()
+
+    async def _cancel_in_band(self) -> bool:
+        if self._cancels_in_band is None:
+            try:
+                answer = await self._stub.ServerMetadata(service_pb2.ServerMetadataRequest(), timeout=HEALTH_TIMEOUT_S)
+            except grpc.aio.AioRpcError as error:
+                raise mapped(error, "server") from error
+            version = tuple(int(part) for part in answer.version.split(".")[:2])
+            self._cancels_in_band = version < SAFE_CANCEL_VERSION
+        return self._cancels_in_band

@@ -29,7 +29,7 @@ class ServerProcess:
         self.pid = process.pid
         self.log = log
         self._process = process
-        self._exited = asyncio.create_task(process.wait(), name="triton exit")
+        self._exited = asyncio.create_task(_exit_of(process), name="triton exit")
         self._reading = asyncio.create_task(self._read(), name="triton log")
 
     @classmethod
@@ -78,3 +78,26 @@ class ServerProcess:
         assert self._process.stdout is not None
         while output := await self._process.stdout.read(65_536):
             self.log.feed(output)
+
+
+async def _exit_of(process: asyncio.subprocess.Process) -> int:
+    """The exit code, as soon as the process has ended.
+
+    Process.wait() also waits until its output is closed, which the models of a server that crashed hold open for long.
+    """
+    try:
+        descriptor = os.pidfd_open(process.pid)
+    except ProcessLookupError:  # it has ended already
+        return await process.wait()
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_reader(descriptor, ended.set)
+    try:
+        await ended.wait()
+    finally:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)
+    # asyncio's own watcher reaps it at the same time and has no event for that alone.
+    while process.returncode is None:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    return process.returncode
