@@ -28,6 +28,7 @@ class Held(Protocol):
     @property
     def close_reason(self) -> str | None: ...
     def close(self, reason: str) -> None: ...
+    def expel(self, code: str, reason: str) -> None: ...
     async def run(self) -> None: ...
 
 
@@ -103,7 +104,7 @@ class Registry(Generic[Call]):
             LOGGER.info("draining", extra={"active": len(self), "timeout_s": timeout_s})
             await asyncio.wait(self._tasks.values(), timeout=timeout_s)
         for call in self:
-            call.close("The server is shutting down.")
+            call.expel("server_shutdown", "The server is shutting down.")
         if self._tasks:
             _, unfinished = await asyncio.wait(self._tasks.values(), timeout=CLOSE_TIMEOUT_S)
             for task in unfinished:
@@ -118,7 +119,7 @@ class Registry(Generic[Call]):
             nonlocal timer
             idle_s = 0.0 if call.busy else self._clock() - call.last_active_s
             if idle_s >= self._idle_timeout_s:
-                call.close(f"Nothing was said for {self._idle_timeout_s:g} s.")
+                call.expel("session_idle_timeout", f"Nothing was said for {self._idle_timeout_s:g} s.")
             else:
                 timer = loop.call_later(self._idle_timeout_s - idle_s, check)
 

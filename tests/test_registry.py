@@ -26,6 +26,9 @@ class PlainCall:
         self.close_reason = self.close_reason or reason
         self._over.set()
 
+    def expel(self, code: str, reason: str) -> None:
+        self.close(f"{code}: {reason}")
+
     async def run(self) -> None:
         await self._over.wait()
         if self.failure:
@@ -132,5 +135,5 @@ async def test_draining_closes_what_is_left_when_its_time_is_over() -> None:
     call = PlainCall("a")
     calls.start(call)
     await calls.drain(0.01)
-    assert call.close_reason == "The server is shutting down."
+    assert call.close_reason == "server_shutdown: The server is shutting down."
     assert len(calls) == 0

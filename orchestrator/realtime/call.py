@@ -101,6 +101,11 @@ class Call:
         """End the call; `run` returns soon after."""
         self.session.close(reason)
 
+    def expel(self, code: str, reason: str) -> None:
+        """Tell the client why, as far as it still listens, and end the call."""
+        self._events.tell(told.Failed(code, reason, "server_error"))
+        self.close(reason)
+
     async def answer(self, offer_sdp: str, *, plane: MediaPlane) -> str:
         """Answer the client's SDP offer. InvalidRequestError where it cannot be; a further offer changes the call."""
         if self._peer is not None:

@@ -1,6 +1,7 @@
 """Signalling as the Realtime API has it: `/v1/realtime/calls` and `/v1/realtime/client_secrets`."""
 
 from typing import Any
+from uuid import uuid4
 
 from fastapi import APIRouter, Depends, Request, Response
 
@@ -79,7 +80,8 @@ async def create_client_secret(request: Request, wired: Wired) -> dict[str, Any]
         raise InvalidRequestError("'session' must be an object", param="session")
     config = wired.config(session)  # refuses now what could not be served later
     value, expires_at = wired.keys.client_secret(session, lifetime_s=lifetime_s)
-    shown = session_to_wire(config).model_dump(mode="json", exclude_unset=True)
+    # Clients' types want an id, though it is each call that makes a session.
+    shown = session_to_wire(config, f"sess_{uuid4().hex[:24]}").model_dump(mode="json", exclude_unset=True)
     return {"value": value, "expires_at": expires_at, "session": shown}
 
 

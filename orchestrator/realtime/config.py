@@ -81,12 +81,13 @@ def updated(config: SessionConfig, session: RealtimeSessionCreateRequest) -> Ses
     return replace(config, **changes)
 
 
-def session_to_wire(config: SessionConfig, session_id: str | None = None) -> RealtimeSessionCreateRequest:
-    """The whole configuration as `session.created` and `session.updated` show it; without an id, of no session yet."""
+def session_to_wire(config: SessionConfig, session_id: str) -> RealtimeSessionCreateRequest:
+    """The whole configuration as `session.created` and `session.updated` show it."""
     wire: dict[str, Any] = {
         # The API sends more with a session than its type for requests has: `id` and `object`, and our temperature.
         "type": "realtime",
         "object": "realtime.session",
+        "id": session_id,
         "model": MODEL_NAME,
         "output_modalities": [config.modality],
         "instructions": config.instructions,
@@ -105,8 +106,6 @@ def session_to_wire(config: SessionConfig, session_id: str | None = None) -> Rea
             output=RealtimeAudioConfigOutput(format=PCM_24K, voice=config.voice or DEFAULT_VOICE, speed=config.speed),
         ),
     }
-    if session_id is not None:
-        wire["id"] = session_id
     return RealtimeSessionCreateRequest.model_validate(wire)
 
 

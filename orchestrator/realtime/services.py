@@ -9,7 +9,7 @@ from openai.types.realtime import RealtimeSessionCreateRequest
 from starlette.requests import HTTPConnection
 
 from orchestrator.config import SessionConfig, TurnDetection
-from orchestrator.errors import CapacityError
+from orchestrator.errors import CapacityError, InvalidRequestError
 from orchestrator.readiness import ReadinessCheck
 from orchestrator.realtime.call import Call, Shared, Transport
 from orchestrator.realtime.config import parse_session, updated
@@ -58,10 +58,12 @@ class Services:
     async def open_call(
         self, transport: Transport, config: SessionConfig, *, call_id: str | None = None, **options: Any
     ) -> Call:
-        """A call that runs. Raises BackendUnavailableError and CapacityError."""
+        """A call that runs. Raises BackendUnavailableError, CapacityError, and InvalidRequestError for an id in use."""
         self._check_capacity()
         await self.readiness.require()
         self._check_capacity()
+        if call_id is not None and self.registry.get(call_id) is not None:
+            raise InvalidRequestError(f"there is a session {call_id!r} already", param="session_id")
         prefix: IdPrefix = "rtc" if transport == "webrtc" else "sess"
         call = Call(call_id or f"{prefix}_{uuid4().hex[:24]}", transport, shared=self.shared, config=config, **options)
         self.registry.start(call)

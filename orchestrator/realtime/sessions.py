@@ -5,11 +5,10 @@ from typing import Any
 from fastapi import APIRouter, Depends, HTTPException, Request
 from pydantic import BaseModel, Field
 
-from orchestrator.errors import InvalidRequestError
 from orchestrator.realtime.bodies import MAX_SDP_BYTES, read_json
 from orchestrator.realtime.call import Call
 from orchestrator.realtime.items import MAX_TEXT_CHARS
-from orchestrator.realtime.services import KeySession, Wired, authorized
+from orchestrator.realtime.services import KeySession, Wired, authorized, authorized_as_owner
 from orchestrator.realtime.validation import validated
 
 router = APIRouter(prefix="/sessions", tags=["sessions"], dependencies=[Depends(authorized)])
@@ -91,8 +90,6 @@ class ChatAnswer(BaseModel):
 async def create_session(request: Request, wired: Wired, key_session: KeySession) -> SessionCreated:
     """Begin a session without a connection: send an offer or chat next."""
     wanted = validated(SessionRequest, await read_json(request, optional=True))
-    if wanted.session_id is not None and wired.registry.get(wanted.session_id) is not None:
-        raise InvalidRequestError(f"there is a session {wanted.session_id!r} already", param="session_id")
     prompt = {"type": "realtime", "instructions": wanted.system_prompt} if wanted.system_prompt else None
     call = await wired.open_call("http", wired.config(key_session, wanted.session, prompt), call_id=wanted.session_id)
     return SessionCreated(
@@ -103,9 +100,9 @@ async def create_session(request: Request, wired: Wired, key_session: KeySession
     )
 
 
-@router.get("", response_model=SessionList)
+@router.get("", response_model=SessionList, dependencies=[Depends(authorized_as_owner)])
 async def list_sessions(wired: Wired) -> SessionList:
-    """All sessions of this process, however they were begun."""
+    """All sessions of this process, however they were begun; not for who has but a client secret."""
     sessions = [_status(call) for call in wired.registry]
     slots = max(0, wired.registry.max_sessions - len(sessions))
     return SessionList(active_count=len(sessions), available_slots=slots, sessions=sessions)
