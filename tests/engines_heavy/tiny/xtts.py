@@ -43,6 +43,17 @@ def configuration() -> XttsConfig:
     return XttsConfig(model_args=arguments, languages=["en", "es", "fr", "de"], temperature=0.75)
 
 
+def full_configuration() -> XttsConfig:
+    """The shape of the original."""
+    arguments = XttsArgs(
+        gpt_num_audio_tokens=1026,
+        gpt_start_audio_token=1024,
+        gpt_stop_audio_token=1025,
+        gpt_use_perceiver_resampler=True,
+    )
+    return XttsConfig(model_args=arguments, languages=["en", "es", "fr", "de"], temperature=0.75)
+
+
 def write_recording(path: Path, pitch_hz: float, sample_rate: int) -> None:
     """Three seconds of a harmonic sound that comes and goes: enough for the model to take latents of."""
     time_s = np.arange(3 * sample_rate) / sample_rate
@@ -50,12 +61,11 @@ def write_recording(path: Path, pitch_hz: float, sample_rate: int) -> None:
     soundfile.write(path, 0.3 * wave * (0.6 + 0.4 * np.sin(2 * np.pi * 2.5 * time_s)), sample_rate)
 
 
-def main(folder: Path) -> None:
-    """Write the checkpoint; its weights depend on nothing but the seed."""
+def main(folder: Path, config: XttsConfig) -> None:
+    """Write the checkpoint; its weights depend on nothing but the shape and the seed."""
     torch.manual_seed(7)
     (folder / "voices").mkdir(parents=True, exist_ok=True)
     write_vocabulary(folder / "vocab.json")
-    config = configuration()
     config.model_args.tokenizer_file = str(folder / "vocab.json")
     model = xtts.Xtts(config)
     model.tokenizer = xtts.VoiceBpeTokenizer(vocab_file=str(folder / "vocab.json"))
@@ -73,4 +83,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), configuration())
