@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import uvicorn
+from fastapi import FastAPI
 
 from orchestrator.app import create_app
 from orchestrator.errors import ConfigurationError
@@ -91,25 +92,27 @@ def page_address(settings: Settings, listener: socket.socket) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
 
 
+def http_config(app: FastAPI) -> uvicorn.Config:
+    """How the application is served. Its lifespan is the caller's to enter, so that errors of the start are too."""
+    return uvicorn.Config(
+        app,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        ws="websockets-sansio",
+        ws_max_size=MAX_WEBSOCKET_MESSAGE_BYTES,
+        timeout_graceful_shutdown=SHUTDOWN_TIMEOUT_S,
+    )
+
+
 async def run_orchestrator(
     settings: Settings, listener: socket.socket, stop: Stop, *, ready: Callable[[], None]
 ) -> None:
     """Serve until the stop is asked for. `ready` is called once requests are answered."""
     app = create_app(settings)
     async with app.router.lifespan_context(app):
-        server = _Server(
-            uvicorn.Config(
-                app,
-                lifespan="off",  # entered here, so that its errors are ours
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                ws="websockets-sansio",
-                ws_max_size=MAX_WEBSOCKET_MESSAGE_BYTES,
-                timeout_graceful_shutdown=SHUTDOWN_TIMEOUT_S,
-            ),
-            ready,
-        )
+        server = HttpServer(http_config(app), ready)
         serving = asyncio.create_task(server.serve(sockets=[listener]), name="http server")
         with suppress(Interrupted):
             await stop.unless(asyncio.shield(serving))
@@ -150,7 +153,7 @@ async def run_with_triton(
         await run_orchestrator(wired, listener, stop, ready=ready)
 
 
-class _Server(uvicorn.Server):
+class HttpServer(uvicorn.Server):
     """Leaves signals to `Stop`, and says when it has started."""
 
     def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:

@@ -7,10 +7,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import uvicorn
-
 from orchestrator.app import create_app
 from orchestrator.realtime.services import Services
+from orchestrator.server import HttpServer, http_config
 from orchestrator.settings import load_settings
 
 
@@ -29,12 +28,12 @@ async def run_orchestrator(**settings: Any) -> AsyncIterator[RunningOrchestrator
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         async with app.router.lifespan_context(app):
-            server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, timeout_graceful_shutdown=2))
-            serving = asyncio.create_task(server._serve(sockets=[listener]))
+            ready = asyncio.Event()
+            server = HttpServer(http_config(app), ready.set)
+            serving = asyncio.create_task(server.serve(sockets=[listener]))
             try:
                 async with asyncio.timeout(10):
-                    while not server.started:
-                        await asyncio.sleep(0.01)
+                    await ready.wait()
                 yield RunningOrchestrator(f"http://127.0.0.1:{listener.getsockname()[1]}", app.state.services)
             finally:
                 await app.state.services.registry.drain(0)
