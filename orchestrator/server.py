@@ -193,6 +193,8 @@ def _models(settings: Settings) -> list[str]:
 
 
 def _check_profile(repository: Path, profile: str) -> None:
+    if not repository.is_dir():
+        raise ConfigurationError(f"There is no model repository at {repository}: set MODEL_REPOSITORY to its folder.")
     profiles = sorted({path.stem for path in repository.glob("*/configs/*.pbtxt")})
     if profile not in profiles:
         raise ConfigurationError(
