@@ -37,8 +37,10 @@ async def answer(llm: TritonLlm, messages: list[Message], max_tokens: int | None
 
 async def raw(client: TritonClient, **inputs: str | bool) -> list[dict[str, np.ndarray]]:
     """Responses to a request as other people's Triton clients send it."""
-    arrays = {name: np.array([v.encode() if isinstance(v, str) else v]) for name, v in inputs.items()}
-    arrays = {name: array.astype(object) if array.dtype.kind == "S" else array for name, array in arrays.items()}
+    arrays = {
+        name: np.array([value.encode()], dtype=object) if isinstance(value, str) else np.array([value])
+        for name, value in inputs.items()
+    }
     return [response async for response in client.stream("llm", arrays, timeout_s=10)]
 
 
@@ -63,17 +65,12 @@ async def test_without_max_tokens_a_long_answer_is_complete(llm: TritonLlm) -> N
     assert generation.finish_reason == "stop"
 
 
-async def test_the_first_words_come_while_the_others_are_still_being_written(llm: TritonLlm) -> None:
+async def test_closing_an_answer_between_its_words_cancels_it_in_triton(triton: RunningTriton, llm: TritonLlm) -> None:
+    before = metric(triton.metrics_url, CANCELLED)
     async with asyncio.timeout(2), aclosing(llm.generate(STORY, max_tokens=None, temperature=0.7)) as generation:
         assert (await anext(generation)) + (await anext(generation))
         assert generation.finish_reason is None
         assert generation.input_tokens > 0
-
-
-async def test_closing_an_answer_cancels_it_in_triton(triton: RunningTriton, llm: TritonLlm) -> None:
-    before = metric(triton.metrics_url, CANCELLED)
-    async with aclosing(llm.generate(STORY, max_tokens=None, temperature=0.7)) as generation:
-        await anext(generation)
     assert await until_metric(triton.metrics_url, CANCELLED, before + 1) == before + 1
     assert await answer(llm, NAME) == "My name is Ada. What is yours?"
 
