@@ -34,7 +34,7 @@ _STOP, _CONTINUE = -1, 0
 _IN_ASCII = {
     "ßæÆœŒøØłŁđĐðÐþÞ": ["ss", "ae", "Ae", "oe", "Oe", "o", "O", "l", "L", "d", "D", "th", "Th", "th", "Th"],
     "‘’‚“”„−": ["'", "'", ",", '"', '"', '"', "-"],  # noqa: RUF001
-    "–—…。！？，": [", ", ", ", "...", ". ", "! ", "? ", ", "],  # noqa: RUF001
+    "–—…。！？，": [", ", ", ", "...", ". ", "! ", "? ", ", "],
     "€£°×÷©®™": [" euros ", " pounds ", " degrees ", " times ", " divided by ", " copyright ", "", ""],
 }
 _TO_ASCII = str.maketrans(
