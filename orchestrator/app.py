@@ -36,6 +36,7 @@ from orchestrator.triton.client import TritonClient
 from orchestrator.triton.llm import TritonLlm
 from orchestrator.triton.prompt import ChatTemplate
 from orchestrator.triton.tts import TritonTts
+from orchestrator.triton.turn import TritonTurn
 from orchestrator.vad import VoiceDetector
 from orchestrator.webrtc.plane import MediaPlane
 
@@ -89,7 +90,7 @@ async def _lifespan(app: FastAPI, settings: Settings, metrics: Metrics) -> Async
             )
             stack.push_async_callback(elsewhere.close)
             questions["llm"] = elsewhere.ready
-        models = Models(TritonAsr(triton), llm, TritonTts(triton))
+        models = Models(TritonAsr(triton), llm, TritonTts(triton), TritonTurn(triton))
         plane = MediaPlane(hosts=settings.webrtc_hosts)
         registry: Registry[Call] = Registry(
             max_sessions=settings.max_concurrent_sessions, idle_timeout_s=settings.session_idle_timeout_s

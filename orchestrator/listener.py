@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 
 from orchestrator.core import endpointing, interruption
-from orchestrator.core.endpointing import SAMPLE_RATE, Began, Ended, Endpointer, Paused, Resumed
+from orchestrator.core.endpointing import SAMPLE_RATE, Began, Ended, Endpointer, Hesitated, Paused, Resumed
 from orchestrator.core.events import (
     Event,
     InterruptionConfirmed,
@@ -27,10 +27,14 @@ from orchestrator.core.events import (
 from orchestrator.core.interruption import Interruption, Verdict
 from orchestrator.errors import GoAssistError
 from orchestrator.triton.asr import Transcript, TritonAsr, Utterance
+from orchestrator.triton.turn import TritonTurn
 from orchestrator.vad import WINDOW_BYTES, VoiceDetector
 
-# What the microphone heard lately, for the sound before an onset that belongs to the utterance.
-KEPT_BYTES = 2 * SAMPLE_RATE
+# What the microphone heard lately: the sound before an onset belongs to the utterance, and the end-of-turn model
+# listens to the last 8 s.
+HEARD_SAMPLES = 8 * SAMPLE_RATE
+KEPT_BYTES = 2 * HEARD_SAMPLES
+SPARE_BYTES = 4 * SAMPLE_RATE  # forgotten in one go
 SILENT_DB = -100.0
 # User events that wait for a final transcript, which comes within the recogniser's deadline.
 MAX_WAITING_EVENTS = 64
@@ -53,6 +57,7 @@ class UserTurn:
     utterance: Utterance
     asked: asyncio.Queue[Ask] = field(default_factory=asyncio.Queue)
     pauses: int = 0  # pauses and resumptions so far: tells whether a flush is still current
+    partial: Transcript | None = None  # the newest
     transcript: Transcript | None = None  # of all the speech so far, made in the present pause
     interruption: Interruption | None = None
     announced: bool = False  # the client knows that speech began
@@ -107,6 +112,7 @@ class Listener:
         *,
         recognizer: TritonAsr,
         detector: VoiceDetector,
+        judge: TritonTurn | None = None,
         tasks: asyncio.TaskGroup,
         clock: Callable[[], float],
         rules: endpointing.Rules,
@@ -118,6 +124,7 @@ class Listener:
         self.hotwords = hotwords
         self._observer = observer
         self._recognizer = recognizer
+        self._judge = judge
         self._tasks = tasks
         self._clock = clock
         self._endpointer = Endpointer(rules)
@@ -147,7 +154,7 @@ class Listener:
         """Sound from the microphone, in order."""
         self._received += len(pcm16_16k) // 2
         self._kept += pcm16_16k
-        if len(self._kept) > 2 * KEPT_BYTES:
+        if len(self._kept) > KEPT_BYTES + SPARE_BYTES:
             del self._kept[:-KEPT_BYTES]
         if self._turn is not None:
             self._turn.utterance.send(pcm16_16k)
@@ -194,11 +201,16 @@ class Listener:
         match signal:
             case Began(at):
                 self._begin(at)
+            case Hesitated():
+                assert self._turn is not None
+                self._turn.pauses += 1
+                self._speculate_on_partial(self._turn)
             case Paused(since):
                 assert self._turn is not None
                 self._turn.last_speech = since
-                self._turn.pauses += 1
                 self._turn.asked.put_nowait(Ask.FLUSH)
+                if self._judge is not None and self._endpointer.rules.fixed_ms is None:
+                    self._tasks.create_task(self._ask_judge(self._turn, since), name="judge turn")
             case Resumed():
                 assert self._turn is not None
                 self._turn.pauses += 1
@@ -207,14 +219,30 @@ class Listener:
             case Ended(last_speech, at):
                 self._end(last_speech, at)
 
+    def _speculate_on_partial(self, turn: UserTurn) -> None:
+        """Words that will not change need not be asked for."""
+        partial = turn.partial
+        if turn.interruption is None and partial is not None and partial.stable_chars >= len(partial.text):
+            self.deliver_in_order(SpeechPaused(turn.number, partial.text))
+
+    async def _ask_judge(self, turn: UserTurn, since: int) -> None:
+        """What the end-of-turn model thinks of a pause that began at sample `since`."""
+        assert self._judge is not None
+        pause = turn.pauses
+        opinion = await self._judge.completion(self._sound_since(max(turn.began_at, since - HEARD_SAMPLES)))
+        if opinion is not None and turn is self._turn and pause == turn.pauses:
+            self._endpointer.judge(opinion)
+
+    def _sound_since(self, sample: int) -> bytes:
+        return bytes(self._kept[max(0, len(self._kept) - 2 * (self._received - sample)) :])
+
     def _begin(self, at: int) -> None:
         def on_partial(partial: Transcript) -> None:
             self._heard(turn, partial)
 
         utterance = self._recognizer.utterance(language=self.language, hotwords=self.hotwords, on_partial=on_partial)
         turn: UserTurn = UserTurn(self._observer.next_turn(), at, utterance)
-        start = max(0, len(self._kept) - 2 * (self._received - at))
-        utterance.send(bytes(self._kept[start:]))
+        utterance.send(self._sound_since(at))
         self._turn = turn
         self.deliver_in_order(SpeechStarted(turn.number))
         if self._observer.awaiting_verdict():
@@ -254,6 +282,7 @@ class Listener:
                 self.drop()
 
     def _heard(self, turn: UserTurn, transcript: Transcript) -> None:
+        turn.partial = transcript
         if turn is self._turn:
             self._endpointer.hear(transcript.text)
         if turn.interruption is not None:

@@ -7,6 +7,7 @@ from typing import Protocol
 from orchestrator.core.history import Message
 from orchestrator.triton.asr import TritonAsr
 from orchestrator.triton.tts import TritonTts
+from orchestrator.triton.turn import TritonTurn
 
 
 class Generation(Protocol):
@@ -32,8 +33,9 @@ class LanguageModel(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """Recognition, language and synthesis of one process, shared by its sessions."""
+    """Recognition, language, synthesis and end-of-turn judgement of one process, shared by its sessions."""
 
     asr: TritonAsr
     llm: LanguageModel
     tts: TritonTts
+    turn: TritonTurn | None = None

@@ -76,6 +76,7 @@ class Session:
             self,
             recognizer=models.asr,
             detector=detector,
+            judge=models.turn,
             tasks=self._tasks,
             clock=clock,
             rules=endpointing_rules(config),

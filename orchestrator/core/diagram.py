@@ -1,4 +1,4 @@
-"""The conversation's documentation, made from its table: `python -m orchestrator.core.diagram > docs/conversation.md`."""
+"""The conversation, documented from its table: `python -m orchestrator.core.diagram > docs/conversation.md`."""
 
 import re
 import sys

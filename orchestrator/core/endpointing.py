@@ -21,17 +21,22 @@ class Rules:
     release_threshold: float = 0.35
     onset_ms: int = 32  # voice needed before speech counts as begun
     prefix_ms: int = 300  # sound before the onset that belongs to the utterance
-    pause_ms: int = 120  # a pause: time to ask the recogniser and to speculate
+    hesitation_ms: int = 60  # silence that may become a pause: time to speculate on what is certain already
+    pause_ms: int = 120  # a pause: time to ask the recogniser and the end-of-turn model
     fall_db: float = 20.0  # the level this far under the utterance's is silence, whatever the detector says
     # The silence that ends a turn, by how complete the words are.
-    complete_ms: int = 240
-    unclear_ms: int = 560
+    complete_ms: int = 200
+    unclear_ms: int = 600
     dictated_ms: int = 1200
     trailing_ms: int = 1400
     unheard_ms: int = 720  # nothing was recognised yet
-    # Above and below these, the end-of-turn model's opinion counts; between them the words decide.
+    # The same where the end-of-turn model thinks so, too (its probability is over `model_complete`), or not (under
+    # `model_incomplete`): then words that are complete wait `doubted_ms`, and all others `incomplete_ms` at least.
     model_complete: float = 0.6
-    model_incomplete: float = 0.35
+    model_incomplete: float = 0.3
+    agreed_ms: int = 320
+    doubted_ms: int = 640
+    incomplete_ms: int = 1000
     fixed_ms: int | None = None  # the client's own silence_duration_ms: nothing else counts
     english: bool = True  # the user's words can be judged; of other languages only the punctuation
 
@@ -44,6 +49,13 @@ class Began:
 
 
 @dataclass(frozen=True, slots=True)
+class Hesitated:
+    """Silence since sample `since`, too short to be a pause yet."""
+
+    since: int
+
+
+@dataclass(frozen=True, slots=True)
 class Paused:
     """Silence since sample `since`; the utterance may be over."""
 
@@ -52,7 +64,7 @@ class Paused:
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """Speech again after a pause, at sample `at`."""
+    """Speech again after a hesitation or a pause, at sample `at`."""
 
     at: int
 
@@ -65,7 +77,7 @@ class Ended:
     at: int
 
 
-Signal = Began | Paused | Resumed | Ended
+Signal = Began | Hesitated | Paused | Resumed | Ended
 
 
 class Endpointer:
@@ -78,6 +90,7 @@ class Endpointer:
         self._voiced = 0  # samples of unbroken voice before the onset
         self._silent_since: int | None = None
         self._last_speech = 0  # of the utterance before this one
+        self._hesitated = False
         self._paused = False
         self._level: float | None = None  # the utterance's running level, dB
         self._words: Completeness | None = None  # how complete they sound; None while there are none
@@ -110,12 +123,13 @@ class Endpointer:
             Completeness.DICTATED: rules.dictated_ms,
             Completeness.TRAILING: rules.trailing_ms,
         }[self._words]
-        if self._opinion is None:
-            return by_words
-        if self._opinion >= rules.model_complete:
-            return min(by_words, rules.complete_ms if by_words <= rules.unheard_ms else rules.unclear_ms)
-        if self._opinion <= rules.model_incomplete:
-            return max(by_words, rules.dictated_ms)
+        complete = self._words is Completeness.COMPLETE
+        if self._opinion is not None and self._opinion >= rules.model_complete:
+            if complete:
+                return rules.complete_ms
+            return rules.agreed_ms if by_words <= rules.unheard_ms else rules.unclear_ms
+        if self._opinion is not None and self._opinion <= rules.model_incomplete:
+            return rules.doubted_ms if complete else max(by_words, rules.incomplete_ms)
         return by_words
 
     def push(self, probability: float, level_db: float, end_sample: int, window: int = 512) -> list[Signal]:
@@ -125,17 +139,21 @@ class Endpointer:
             return self._wait_for_onset(voice, end_sample, window)
         if voice:
             self._silent_since = None
-            if self._paused:
-                self._paused, self._opinion = False, None
+            if self._hesitated:
+                self._hesitated, self._paused, self._opinion = False, False, None
                 return [Resumed(end_sample - window)]
             return []
         if self._silent_since is None:
             self._silent_since = end_sample - window
         silent_ms = (end_sample - self._silent_since) * 1000 // SAMPLE_RATE
+        signals: list[Signal] = []
+        if not self._hesitated and silent_ms >= self.rules.hesitation_ms:
+            self._hesitated = True
+            signals.append(Hesitated(self._silent_since))
         if not self._paused and silent_ms >= min(self.rules.pause_ms, self.wait_ms()):
-            self._paused = True
-            return [Paused(self._silent_since), *self._end_if_due(silent_ms, end_sample)]
-        return self._end_if_due(silent_ms, end_sample) if self._paused else []
+            self._hesitated = self._paused = True
+            signals.append(Paused(self._silent_since))
+        return signals + self._end_if_due(silent_ms, end_sample) if self._paused else signals
 
     def end(self, at: int) -> list[Signal]:
         """End the utterance, as the client does in push-to-talk."""
@@ -147,7 +165,7 @@ class Endpointer:
 
     def reset(self) -> None:
         """Forget the open utterance."""
-        self.speaking = self._paused = False
+        self.speaking = self._hesitated = self._paused = False
         self._voiced, self._silent_since, self._opinion = 0, None, None
         self._level, self._words = None, None
 

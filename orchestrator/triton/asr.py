@@ -107,6 +107,7 @@ class Utterance:
                 await self._reader
         finally:
             self._reader.cancel()
+            self._stream.end()
             self._stream.cancel()
 
     def send(self, pcm16_16k: bytes) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.core.endpointing import Began, Ended, Endpointer, Paused, Resumed, Rules, Signal
+from orchestrator.core.endpointing import Began, Ended, Endpointer, Hesitated, Paused, Resumed, Rules, Signal
 
 DEFAULT = Rules()
 WINDOW = 512
@@ -68,7 +68,7 @@ def test_an_onset_shorter_than_the_rule_is_none() -> None:
 def test_a_pause_is_announced_once_and_its_end_too() -> None:
     microphone = speaking("and then i")
     start = microphone.position
-    assert microphone.hears(SILENCE, 640) == [Paused(start)]
+    assert microphone.hears(SILENCE, 640) == [Hesitated(start), Paused(start)]
     assert microphone.endpointer.in_pause
     resumed = microphone.position
     assert microphone.hears(SPEECH, 320) == [Resumed(resumed)]
@@ -79,7 +79,7 @@ def test_a_gap_inside_a_word_is_no_pause() -> None:
     microphone = speaking()
     microphone.hears(SILENCE, 96)
     microphone.hears(SPEECH, 96)
-    assert [type(signal) for signal in microphone.signals] == [Began]
+    assert [type(signal) for signal in microphone.signals] == [Began, Hesitated, Resumed]
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_the_words_decide_how_long_the_silence_must_be(text: str, wait: int) -> 
 
 def test_words_that_arrive_in_the_pause_count_at_once() -> None:
     microphone = speaking("what time is")
-    assert microphone.hears(SILENCE, 480) == [Paused(30 * WINDOW)]
+    assert microphone.hears(SILENCE, 480) == [Hesitated(30 * WINDOW), Paused(30 * WINDOW)]
     microphone.endpointer.hear("what time is it")
     assert microphone.hears(SILENCE) == [Ended(30 * WINDOW, microphone.position)]
 
@@ -121,12 +121,13 @@ def test_of_another_language_the_punctuation_decides() -> None:
 @pytest.mark.parametrize(
     ("text", "opinion", "wait"),
     [
-        ("where do you come from", 0.9, DEFAULT.complete_ms),
+        ("where do you come from", 0.9, DEFAULT.agreed_ms),
         ("and then i", 0.9, DEFAULT.unclear_ms),
-        ("what time is it", 0.1, DEFAULT.dictated_ms),
+        ("what time is it", 0.1, DEFAULT.doubted_ms),
         ("what time is it", 0.5, DEFAULT.complete_ms),
         ("and then i", 0.1, DEFAULT.trailing_ms),
-        ("", 0.9, DEFAULT.complete_ms),
+        ("", 0.9, DEFAULT.agreed_ms),
+        ("where do you come from", 0.1, DEFAULT.incomplete_ms),
     ],
 )
 def test_the_end_of_turn_model_shortens_or_lengthens_the_wait(text: str, opinion: float, wait: int) -> None:
@@ -159,7 +160,7 @@ def test_silence_begins_where_the_level_falls_though_the_detector_lingers() -> N
     last_speech = microphone.position
     microphone.hears(LINGERING, 192)
     microphone.hears(SILENCE, 320)
-    assert microphone.signals[-1] == Ended(last_speech, last_speech + 8 * WINDOW)
+    assert microphone.signals[-1] == Ended(last_speech, last_speech + 7 * WINDOW)
 
 
 def test_a_shout_does_not_turn_quiet_speech_into_silence_for_long() -> None:
@@ -218,12 +219,16 @@ def test_whatever_is_heard_the_signals_tell_a_story_that_makes_sense(
                         assert state == "silent"
                         assert spoken_until <= at < microphone.position, "utterances do not overlap"
                         state, begun_at = "speaking", at
-                    case Paused(since):
+                    case Hesitated(since):
                         assert state == "speaking"
+                        assert begun_at <= since < microphone.position
+                        state = "hesitating"
+                    case Paused(since):
+                        assert state in ("speaking", "hesitating")
                         assert begun_at <= since < microphone.position
                         state = "paused"
                     case Resumed(at):
-                        assert state == "paused"
+                        assert state in ("hesitating", "paused")
                         assert at == microphone.position - WINDOW
                         state = "speaking"
                     case Ended(last_speech, at):
