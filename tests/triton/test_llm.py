@@ -3,6 +3,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
+import httpx
 import numpy as np
 import pytest
 
@@ -156,6 +157,21 @@ async def test_the_prompt_can_be_left_out_and_counts_asked_for(client: TritonCli
     assert response["finish_reason"][0] == b"length"
     assert response["num_input_tokens"][0] == 4
     assert response["num_output_tokens"][0] == 2
+
+
+@pytest.mark.parametrize(
+    ("parameters", "status", "said"),
+    [({"max_tokens": 2}, 200, "My name"), ({"max_tokens": 0}, 400, "max_tokens must be at least 1")],
+)
+async def test_the_http_endpoint_takes_sampling_parameters_with_the_request(
+    triton: RunningTriton, parameters: dict[str, int], status: int, said: str
+) -> None:
+    body = {"text_input": "what is your name", "exclude_input_in_output": True, "parameters": parameters}
+    async with httpx.AsyncClient() as http:
+        answer = await http.post(f"{triton.http_url}/v2/models/llm/generate", json=body)
+    assert answer.status_code == status
+    assert said in answer.text
+    assert "GoAssist" not in answer.text
 
 
 @pytest.mark.parametrize(
