@@ -1,15 +1,9 @@
-"""vLLM's own statistics on Triton's metrics page, under vLLM's names, where REPORT_CUSTOM_METRICS is true.
+"""vLLM's own statistics on Triton's metrics page, under vLLM's names, where REPORT_CUSTOM_METRICS is true."""
 
-Asking Triton to change a metric costs a message between processes, so what changes at every token goes out a few times
-a second, and what belongs to a request when that ends.
-"""
-
-import time
 from typing import Any
 
 from engines.serving import Model
 
-PERIOD_S = 0.25
 _SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 30.0]
 _TOKENS = [1.0, 8.0, 32.0, 128.0, 512.0, 2_048.0, 8_192.0]
 
@@ -33,8 +27,6 @@ class EngineStatistics:
         self._request_s = self._metric("e2e_request_latency_seconds", "Time of a request", "HISTOGRAM", _SECONDS)
         self._request_prompt = self._metric("request_prompt_tokens", "Prompt tokens", "HISTOGRAM", _TOKENS)
         self._request_generation = self._metric("request_generation_tokens", "Tokens generated", "HISTOGRAM", _TOKENS)
-        self._new_prompt_tokens = self._new_generation_tokens = self._new_preemptions = 0
-        self._reported_at = 0.0
 
     def __call__(self, _config: Any, _engine: int = 0) -> "EngineStatistics":
         """Be the factory that vLLM asks for."""
@@ -42,10 +34,14 @@ class EngineStatistics:
 
     def record(self, scheduler_stats: Any, iteration_stats: Any, *_: Any, **__: Any) -> None:
         """Take what vLLM reports after each step of the engine, either of which may be None."""
+        if scheduler_stats is not None:
+            self._running.set(scheduler_stats.num_running_reqs)
+            self._waiting.set(scheduler_stats.num_waiting_reqs)
+            self._cache_usage.set(scheduler_stats.kv_cache_usage)
         if iteration_stats is not None:
-            self._new_prompt_tokens += iteration_stats.num_prompt_tokens
-            self._new_generation_tokens += iteration_stats.num_generation_tokens
-            self._new_preemptions += iteration_stats.num_preempted_reqs
+            self._prompt_tokens.increment(iteration_stats.num_prompt_tokens)
+            self._generation_tokens.increment(iteration_stats.num_generation_tokens)
+            self._preemptions.increment(iteration_stats.num_preempted_reqs)
             for first_token_s in iteration_stats.time_to_first_tokens_iter:
                 self._first_token_s.observe(first_token_s)
             for request in iteration_stats.finished_requests:
@@ -53,9 +49,6 @@ class EngineStatistics:
                 self._token_s.observe(request.mean_time_per_output_token)
                 self._request_prompt.observe(float(request.num_prompt_tokens))
                 self._request_generation.observe(float(request.num_generation_tokens))
-        idle = scheduler_stats is not None and not scheduler_stats.num_running_reqs
-        if idle or time.monotonic() - self._reported_at >= PERIOD_S:
-            self._report(scheduler_stats)
 
     def log_engine_initialized(self) -> None:
         """Nothing to say."""
@@ -65,17 +58,6 @@ class EngineStatistics:
 
     def record_sleep_state(self, is_awake: int, level: int) -> None:
         """The engine never sleeps here."""
-
-    def _report(self, scheduler_stats: Any) -> None:
-        self._reported_at = time.monotonic()
-        self._prompt_tokens.increment(self._new_prompt_tokens)
-        self._generation_tokens.increment(self._new_generation_tokens)
-        self._preemptions.increment(self._new_preemptions)
-        self._new_prompt_tokens = self._new_generation_tokens = self._new_preemptions = 0
-        if scheduler_stats is not None:
-            self._running.set(scheduler_stats.num_running_reqs)
-            self._waiting.set(scheduler_stats.num_waiting_reqs)
-            self._cache_usage.set(scheduler_stats.kv_cache_usage)
 
     def _metric(self, name: str, description: str, kind: str, buckets: list[float] | None = None) -> Any:
         family = self._metrics.foreign(f"vllm:{name}", description, kind)

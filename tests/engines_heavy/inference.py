@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -88,3 +89,13 @@ async def until(condition: Callable[[], bool], timeout_s: float) -> None:
     async with asyncio.timeout(timeout_s):
         while not condition():
             await asyncio.sleep(0.02)
+
+
+async def settled(value: Callable[[], float]) -> float:
+    """The value once it has stayed the same for half a second: models hand their metrics on with a delay."""
+    latest, since = value(), time.monotonic()
+    while time.monotonic() - since < 0.5:
+        await asyncio.sleep(0.05)
+        if (now := value()) != latest:
+            latest, since = now, time.monotonic()
+    return latest

@@ -13,8 +13,11 @@ from typing import Any
 import pytest
 from tritonclient.utils import InferenceServerException
 
+from orchestrator.core.history import Message
+from orchestrator.triton.client import TritonClient
+from orchestrator.triton.llm import TritonLlm
 from tests.engines_heavy.conftest import Serve, environment, tiny_weights
-from tests.engines_heavy.inference import Response, answer, call, metric, refusal, until
+from tests.engines_heavy.inference import Response, answer, call, metric, refusal, settled, until
 from tests.engines_heavy.processes import descendants, running, server_process, until_ended
 from tests.servers.triton import RunningTriton
 
@@ -165,13 +168,34 @@ async def test_sixteen_answers_stream_at_once_each_its_own(server: RunningTriton
 
 
 async def test_the_engine_counts_on_tritons_metrics_page(server: RunningTriton) -> None:
-    tokens = metric(server.metrics_url, "goassist_llm_output_tokens_total")
+    def counted(name: str) -> float:
+        return metric(server.metrics_url, name)
+
+    tokens = await settled(lambda: counted("goassist_llm_output_tokens_total"))
+    requests = counted("vllm:request_generation_tokens_count")
     await generated(server, max_tokens=9)
-    assert metric(server.metrics_url, "goassist_llm_output_tokens_total") == tokens + 9
-    assert metric(server.metrics_url, "goassist_llm_input_tokens_total") > 0
-    assert metric(server.metrics_url, "goassist_llm_first_chunk_seconds_count") > 0
-    assert metric(server.metrics_url, "vllm:time_to_first_token_seconds_count") > 0
-    assert metric(server.metrics_url, "vllm:request_generation_tokens_sum") >= 9
+    await until(lambda: counted("goassist_llm_output_tokens_total") == tokens + 9, timeout_s=2)
+    await until(lambda: counted("vllm:request_generation_tokens_count") == requests + 1, timeout_s=2)
+    assert counted("goassist_llm_input_tokens_total") > 0
+    assert counted("goassist_llm_first_chunk_seconds_count") > 0
+    assert counted("vllm:time_to_first_token_seconds_count") > 0
+
+
+async def test_the_orchestrators_client_streams_and_aborts(server: RunningTriton) -> None:
+    cancelled = metric(server.metrics_url, "goassist_llm_cancelled_total")
+    client = TritonClient(server.grpc_url)
+    try:
+        llm = TritonLlm(client, lambda messages: "\n".join(message.content for message in messages))
+        answered = llm.generate([Message("user", "Hello there")], max_tokens=5, temperature=0)
+        assert [delta async for delta in answered]
+        assert answered.input_tokens > 1
+        for _ in range(5):  # some random answers may be complete at once
+            aborted = llm.generate([Message("user", "Tell me a story")], max_tokens=1_500, temperature=0.9)
+            await anext(aborted)
+            await aborted.aclose()
+        await until(lambda: metric(server.metrics_url, "goassist_llm_cancelled_total") > cancelled, timeout_s=2)
+    finally:
+        await client.close()
 
 
 def model_process(server: RunningTriton) -> int:
