@@ -19,6 +19,8 @@ SAMPLE_RATE = 16_000
 CHUNK_BYTES = 2 * SAMPLE_RATE * 160 // 1000
 # The final transcript of a long utterance may be decoded anew on a busy CPU.
 FINAL_TIMEOUT_S = 20.0
+# Leaving an utterance waits so long for its stream's end.
+CLOSE_TIMEOUT_S = 1.0
 # Sound that the model has not answered for; more means that it is stuck.
 BACKLOG_BYTES = 60 * 2 * SAMPLE_RATE
 # END must carry sound: 10 ms of silence where none is left.
@@ -101,13 +103,14 @@ class Utterance:
     ) -> None:
         assert self._reader is not None
         try:
-            if not self._ended and self._requests and self._error is None and kind is None:
+            if self._requests and not self._ended and self._error is None:
                 self._write(SILENCE, end=True, parameters={"discard": True})
-                self._stream.end()
-                await self._reader
+            self._stream.end()
+            # Also when this task is being cancelled: a stream that ends by itself frees the model's decoder at once,
+            # and a server before 2.57 can crash when one with a running request is closed.
+            await asyncio.wait({self._reader}, timeout=CLOSE_TIMEOUT_S)
         finally:
             self._reader.cancel()
-            self._stream.end()
             self._stream.cancel()
 
     def send(self, pcm16_16k: bytes) -> None:
