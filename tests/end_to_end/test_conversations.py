@@ -22,7 +22,7 @@ async def converse(stack: Stack, sentences: list[Sentence]) -> list[tuple[Senten
         for sentence in sentences:
             spoken = await client.say(sentence.path)
             transcript = (await client.wait_for(COMPLETED, timeout_s=30))["transcript"]
-            answer = (await client.wait_for("response.output_audio_transcript.done", timeout_s=30))["transcript"]
+            answer = (await client.wait_for("response.output_audio_transcript.done", timeout_s=60))["transcript"]
             audible_at_s = await client.wait_until_audible(after_s=spoken.speech_ended_s, timeout_s=30)
             stopped = await client.wait_for("output_audio_buffer.stopped", timeout_s=60)
             # It is speech: about as long as its words take to say, as loud as a voice, and lively.
@@ -39,7 +39,9 @@ async def converse(stack: Stack, sentences: list[Sentence]) -> list[tuple[Senten
 
 @pytest.mark.timeout(400)
 async def test_twenty_sentences_are_understood_and_answered_aloud(stack: Stack, sentences: list[Sentence]) -> None:
-    chosen = [sentence for sentence in sentences if len(words(sentence.text)) >= 3][:SPOKEN]
+    # A story goes on for half a minute: it is told in test_barge_in.py.
+    short = [each for each in sentences if len(words(each.text)) >= 3 and "story" not in each.text]
+    chosen = short[:SPOKEN]
     assert len(chosen) == SPOKEN
     halves = await asyncio.gather(*[converse(stack, chosen[call::CALLS]) for call in range(CALLS)])
     turns = [turn for half in halves for turn in half]
