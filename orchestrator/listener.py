@@ -142,6 +142,11 @@ class Listener:
         return self._received * 1000 // SAMPLE_RATE
 
     @property
+    def behind(self) -> bool:
+        """Whether sound was received that is still to be judged."""
+        return self._voice.behind
+
+    @property
     def turn(self) -> UserTurn | None:
         """The utterance that is being spoken, if any."""
         return self._turn

@@ -108,6 +108,11 @@ class Session:
         if self.close_reason is None:
             self._listener.audio_received(pcm16_16k)
 
+    @property
+    def behind(self) -> bool:
+        """Whether sound was received that is still to be judged, so that a commit now would miss it."""
+        return self._listener.behind
+
     def playback_started(self, turn: int) -> None:
         """The output sent the first sample of a response."""
         self._speaker.playback_started(turn)

@@ -56,7 +56,7 @@ def silero_model_path() -> Path:
 class VoiceStream:
     """The microphone of one session, as the detector sees it."""
 
-    __slots__ = ("_audio", "_closed", "_detector", "_end_sample", "_on_probability", "_slot")
+    __slots__ = ("_audio", "_closed", "_delivered_sample", "_detector", "_end_sample", "_on_probability", "_slot")
 
     def __init__(self, detector: "VoiceDetector", slot: int, on_probability: Callable[[float, int], None]) -> None:
         self._detector = detector
@@ -64,7 +64,13 @@ class VoiceStream:
         self._on_probability = on_probability
         self._audio = bytearray()
         self._end_sample = 0
+        self._delivered_sample = 0
         self._closed = False
+
+    @property
+    def behind(self) -> bool:
+        """Whether sound was pushed that is still to be reported on."""
+        return not self._closed and (len(self._audio) >= WINDOW_BYTES or self._delivered_sample < self._end_sample)
 
     def push(self, pcm16_16k: bytes) -> None:
         """Add sound of any length; never blocks. Of more than 60 s waiting the oldest is skipped, but still counted."""
@@ -93,6 +99,7 @@ class VoiceStream:
 
     def _deliver(self, probability: float, end_sample: int) -> None:
         if not self._closed:
+            self._delivered_sample = end_sample
             self._on_probability(probability, end_sample)
 
 

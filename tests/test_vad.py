@@ -243,3 +243,16 @@ async def test_a_hundred_sessions_cost_a_small_part_of_real_time(question: np.nd
     # Seen: 3.5 ms a call, 0.11 of one core; the bound leaves room for a busy machine.
     assert detector.windows == 100 * (2 * SAMPLE_RATE // WINDOW_SAMPLES)
     assert detector.busy_s < 2 * 0.6
+
+
+async def test_a_stream_is_behind_until_all_it_was_given_is_reported() -> None:
+    reported: list[int] = []
+    stream = VoiceDetector().open(lambda probability, end_sample: reported.append(end_sample))
+    assert not stream.behind
+    stream.push(bytes(2 * WINDOW_SAMPLES * 3 + 100))
+    while stream.behind:
+        await asyncio.sleep(0)
+    assert reported == [WINDOW_SAMPLES, 2 * WINDOW_SAMPLES, 3 * WINDOW_SAMPLES]
+    stream.push(bytes(2 * WINDOW_SAMPLES))
+    stream.close()
+    assert not stream.behind

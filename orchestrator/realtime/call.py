@@ -158,6 +158,12 @@ class Call:
         """Sound of the user."""
         self.session.audio_received(pcm16_16k)
 
+    async def caught_up(self) -> None:
+        """Return once all sound received has been judged: sound comes by event faster than it is judged."""
+        # Each pass of the loop judges a window: there is no other event to wait for.
+        while self.session.behind:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+
     def message_received(self, text: str | bytes) -> None:
         """An event of the client's."""
         self.last_active_s = time.monotonic()

@@ -67,4 +67,5 @@ async def _send(socket: WebSocket, waiting: asyncio.Queue[str | None], call: Cal
 async def _receive(socket: WebSocket, call: Call) -> None:
     while (message := await socket.receive())["type"] != "websocket.disconnect":
         call.message_received(message.get("text") or message.get("bytes") or "")
+        await call.caught_up()
     call.connection_lost("The client hung up.")

@@ -121,10 +121,11 @@ async def test_a_closed_socket_ends_the_call_and_an_ended_call_closes_the_socket
 async def test_a_client_that_reads_nothing_is_let_go(running: RunningOrchestrator) -> None:
     async with websockets.connect(running.url.replace("http", "ws") + "/v1/realtime", max_queue=1) as socket:
         (call,) = running.services.registry
+        long = json.dumps({"type": "session.update", "session": {"type": "realtime", "instructions": "x" * 4000}})
         async with asyncio.timeout(TIMEOUT_S):
             while call.close_reason is None:
                 for _ in range(MAX_WAITING_EVENTS):
-                    call.message_received("nonsense " * 20)
+                    call.message_received(long)
                 await asyncio.sleep(0)
         assert "does not read" in call.close_reason
         async with asyncio.timeout(TIMEOUT_S):
