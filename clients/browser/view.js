@@ -19,6 +19,7 @@ const WITHOUT_MICROPHONE = {
   interrupted: ["Interrupted", "Type the next message."],
 };
 const INTERRUPTED_SHOWN_MS = 900;
+const CUT_SHOWN = 100;
 
 const byId = (id) => document.getElementById(id);
 
@@ -151,6 +152,7 @@ export class Notices {
 /** Draws the entries of a Conversation and keeps the newest in sight, unless the reader has scrolled up. */
 export class ConversationView {
   #items = new Map();
+  #expanded = new Set();
   #log = byId("log");
   #scroller = byId("scroller");
   #atEnd = true;
@@ -196,27 +198,39 @@ export class ConversationView {
     }
     item.classList.toggle("live", !entry.done);
     item.classList.toggle("typed", entry.typed);
-    fill(item.querySelector(".text"), pieces(entry));
+    const expand = () => {
+      this.#expanded.add(entry.id);
+      this.#drawEntry(entry, all);
+    };
+    fill(item.querySelector(".text"), pieces(entry, this.#expanded.has(entry.id)), expand);
     foot(item.querySelector(".foot"), entry);
   }
 }
 
-/** The text as [class, words] pieces: certain, still uncertain, cut off. */
-function pieces(entry) {
-  const { role, text, done, stable, spoken } = entry;
+/** The text as [class, words] pieces: certain, still uncertain, cut off and how much more of that there is. */
+function pieces({ role, text, done, stable, spoken }, expanded) {
   if (role === "user" && !done) return [["", text.slice(0, stable)], ["guess", text.slice(stable)]];
-  if (role === "agent" && spoken !== null) return [["", text.slice(0, spoken)], ["cut", text.slice(spoken)]];
+  if (role === "agent" && spoken !== null) {
+    const cut = text.slice(spoken).trimStart();
+    const end = expanded || cut.length < 1.5 * CUT_SHOWN ? cut.length : cut.lastIndexOf(" ", CUT_SHOWN);
+    const more = cut.slice(end).split(/\s+/).filter(Boolean).length;
+    return [["", text.slice(0, text.length - cut.length)], ["cut", cut.slice(0, end)], ["more", more ? `… ${more} more words` : ""]];
+  }
   if (role === "agent" && !text) return [["dots", "…"]];
   return [["", text]];
 }
 
-function fill(paragraph, wanted) {
+const TAGS = { cut: "s", more: "button" };
+
+function fill(paragraph, wanted, expand) {
   const parts = wanted.filter(([, words]) => words);
   const same = parts.length === paragraph.children.length &&
     parts.every(([kind], i) => paragraph.children[i].className === kind);
-  if (!same) paragraph.replaceChildren(...parts.map(([kind]) => element(kind === "cut" ? "s" : "span", kind)));
-  parts.forEach(([, words], i) => {
-    if (paragraph.children[i].textContent !== words) paragraph.children[i].textContent = words;
+  if (!same) paragraph.replaceChildren(...parts.map(([kind]) => element(TAGS[kind] ?? "span", kind)));
+  parts.forEach(([kind, words], i) => {
+    const child = paragraph.children[i];
+    if (child.textContent !== words) child.textContent = words;
+    if (kind === "more") child.onclick = expand;
   });
 }
 

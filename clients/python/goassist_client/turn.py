@@ -1,9 +1,10 @@
 """One question and its answer, as the caller met with it: asked, waited for, measured."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ class Turn:
 
 
 async def ask(client: VoiceClient, sound: str | Path | bytes | Samples, *, timeout_s: float = 20.0) -> Turn:
-    """Say `sound` and hear the whole answer. `timeout_s` bounds the wait for the answer's words and for its sound.
+    """Say `sound` and hear the whole answer. `timeout_s` bounds the wait for its beginning, and each of its pauses.
 
     Raises SoundError and ConnectionLostError; a missing answer is a Turn with its status.
     """
@@ -70,7 +71,7 @@ async def _answer(client: VoiceClient, since_s: float, spoken: Spoken | None, ti
     after_s = spoken.speech_ended_s if spoken else since_s
     status, error, response_id = "unanswered", None, None
     try:
-        end = await client.wait_for("response.done", "error", where=_final, after_s=after_s, timeout_s=timeout_s)
+        end = await _ended(client, after_s, timeout_s, "response.done", "error", where=_final)
         if end.type == "error":
             status, error = "failed", str(end["error"].get("message"))
         else:
@@ -78,13 +79,9 @@ async def _answer(client: VoiceClient, since_s: float, spoken: Spoken | None, ti
             response_id, status = response["id"], response["status"]
             error = _failure(response) if status != "completed" else None
             if status == "completed" and _spoken(client.events, response_id):
-                await client.wait_for(
-                    "output_audio_buffer.stopped",
-                    "output_audio_buffer.cleared",
-                    where=lambda event: event.get("response_id") == response_id,
-                    after_s=after_s,
-                    timeout_s=timeout_s + _spoken_at_most_s(client.events, response_id),
-                )
+                of_it = partial(_of_response, response_id)
+                played = "output_audio_buffer.stopped", "output_audio_buffer.cleared"
+                await _ended(client, after_s, timeout_s, *played, where=of_it)
     except NoAnswerError as failure:
         error = str(failure)
     if client.heard.last_audible_s(after_s) is not None:
@@ -160,6 +157,19 @@ def _spoken(events: Sequence[ServerEvent], response_id: str) -> bool:
     )
 
 
-def _spoken_at_most_s(events: Sequence[ServerEvent], response_id: str) -> float:
-    # Slow speech is 100 words a minute.
-    return 0.6 * len(answer_text(events, response_id).split())
+async def _ended(
+    client: VoiceClient, after_s: float, timeout_s: float, *event_types: str, where: Callable[[ServerEvent], bool]
+) -> ServerEvent:
+    """An event that ends the answer, however long the answer is, as long as words or sound of it keep coming."""
+    while True:
+        try:
+            return await client.wait_for(*event_types, where=where, after_s=after_s, timeout_s=timeout_s)
+        except NoAnswerError:
+            latest_event_s = client.events[-1].at_s if client.events else 0.0
+            latest_sound_s = client.heard.last_audible_s(after_s) or 0.0
+            if max(latest_event_s, latest_sound_s, after_s) < client.now() - timeout_s:
+                raise
+
+
+def _of_response(response_id: str, event: ServerEvent) -> bool:
+    return bool(event.get("response_id") == response_id)
