@@ -65,6 +65,7 @@ class InferenceStream:
         self._model = model
         self._requests: asyncio.Queue[service_pb2.ModelInferRequest | None] = asyncio.Queue()
         self._call = stub.ModelStreamInfer(self._written())
+        self._reading: asyncio.Future[service_pb2.ModelStreamInferResponse] | None = None
 
     def write(self, request: service_pb2.ModelInferRequest) -> None:
         """Send a request, after those before it; the caller bounds how many are on their way."""
@@ -84,8 +85,7 @@ class InferenceStream:
         Raises the GoAssistError that says what to do.
         """
         try:
-            async with asyncio.timeout(timeout_s):
-                message = await self._call.read()
+            message = await self._next(timeout_s)
         except TimeoutError as error:
             raise BackendTimeoutError(f"the model '{self._model}' did not answer within {timeout_s:g} s") from error
         except grpc.aio.AioRpcError as error:
@@ -99,10 +99,22 @@ class InferenceStream:
 
     async def drain(self) -> None:
         """Read what is left, for a moment: a stream that has ended by itself need not be cancelled."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + CANCEL_TIMEOUT_S
         with suppress(grpc.aio.AioRpcError, TimeoutError):
-            async with asyncio.timeout(CANCEL_TIMEOUT_S):
-                while await self._call.read() is not grpc.aio.EOF:
-                    pass
+            while await self._next(max(0.0, deadline - loop.time())) is not grpc.aio.EOF:
+                pass
+
+    async def _next(self, timeout_s: float | None) -> service_pb2.ModelStreamInferResponse:
+        # In a task of its own, which outlives a time-out or the cancellation of the caller: gRPC cancels the whole
+        # call with a cancelled read, and then the model could not be told in band.
+        if self._reading is None:
+            self._reading = asyncio.ensure_future(self._call.read())
+        done, _ = await asyncio.wait({self._reading}, timeout=timeout_s)
+        if not done:
+            raise TimeoutError
+        reading, self._reading = self._reading, None
+        return grpc.aio.EOF if reading.cancelled() else reading.result()
 
     async def _check_end(self) -> None:
         """Raise why the server ended the stream, unless it ended well."""

@@ -26,6 +26,8 @@ class TritonPythonModel:
         fault = request.text("fault", "none")
         if not text:
             raise InvalidInputError("text is empty")
+        if fault == "slow":
+            time.sleep(1.0)
         for number in range(int(request.number("count", 3))):
             if fault == "after one" and number == 1:
                 raise RuntimeError("the engine broke")
