@@ -3,14 +3,19 @@
 import argparse
 import asyncio
 import importlib
-import ipaddress
 import logging
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from orchestrator.errors import GoAssistError
+
+if TYPE_CHECKING:
+    from orchestrator.settings import Settings
+
+LOGGER = logging.getLogger(__name__)
 
 EPILOG = """
 Settings are environment variables, or lines of a file .env in the working directory: .env.example lists them all.
@@ -84,48 +89,45 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
 
 def _run(args: argparse.Namespace) -> int:
     """`goassist up` and `goassist serve`."""
-    # Not before it is needed: `goassist --help` answers at once.
-    import uvloop
-
-    from orchestrator import server
+    # Not before they are needed: `goassist --help` answers at once, and so does a wrong setting or a port in use.
+    from orchestrator import address
     from orchestrator.settings import load_settings
     from orchestrator.telemetry.logs import configure_logs
 
     began_s = time.monotonic()
     settings = load_settings(api_host=args.host, api_port=args.port, profile=args.profile)
     configure_logs(settings.log_level, settings.log_format)
-    with server.bind(settings) as listener:
-        _warn_if_open(listener, has_key=settings.api_key is not None)
+    with address.bind(settings) as listener:
+        if address.is_public(listener) and settings.api_key is None:
+            LOGGER.warning("everybody who reaches this machine can call: set API_KEY, or API_HOST=127.0.0.1")
 
         def ready() -> None:
-            address = server.page_address(settings, listener)
-            _tell(
-                f"GoAssist is ready after {time.monotonic() - began_s:.1f} s. Open {address} and talk. Ctrl-C stops it."
-            )
+            _tell(f"GoAssist is ready after {time.monotonic() - began_s:.1f} s; Ctrl-C stops it.")
+            _tell(f"Open {address.page_address(listener)} in a browser and talk.")
 
-        async def run() -> None:
-            stop = server.Stop()
-            try:
-                if args.triton:
-                    _tell(f"Starting Triton with the {settings.profile} models …")
-                    await server.run_with_triton(settings, listener, stop, tell=_tell, ready=ready)
-                else:
-                    await server.run_orchestrator(settings, listener, stop, ready=ready)
-            except server.Interrupted:
-                pass
-            _tell("Stopped.")
-
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(run())
+        _serve(settings, listener, ready, with_triton=args.triton)
     return 0
 
 
-def _warn_if_open(listener: socket.socket, *, has_key: bool) -> None:
-    address = ipaddress.ip_address(listener.getsockname()[0].partition("%")[0])
-    if not address.is_loopback and not has_key:
-        logging.getLogger(__name__).warning(
-            "everybody who reaches this machine can call: set API_KEY, or API_HOST=127.0.0.1"
-        )
+def _serve(settings: "Settings", listener: socket.socket, ready: Callable[[], None], *, with_triton: bool) -> None:
+    import uvloop
+
+    from orchestrator import server
+
+    async def serve() -> None:
+        stop = server.Stop()
+        try:
+            if with_triton:
+                _tell(f"Starting Triton with the {settings.profile} models …")
+                await server.run_with_triton(settings, listener, stop, tell=_tell, ready=ready)
+            else:
+                await server.run_orchestrator(settings, listener, stop, ready=ready)
+        except server.Interrupted:
+            pass
+        _tell("Stopped.")
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve())
 
 
 def _tell(text: str) -> None:
