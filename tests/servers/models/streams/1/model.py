@@ -13,7 +13,7 @@ from engines.streams import Streams
 class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         model = Model(args)
-        self._streams = Streams(model, self._repeat, workers=model.parameters.integer("workers", 4))
+        self._streams = Streams(model, self._repeat, workers=model.parameters.integer("workers", 4), waiting=16)
 
     def execute(self, requests: list[object]) -> None:
         self._streams.accept(requests)
