@@ -34,14 +34,14 @@ CATALOGUE = {
             "turn", "turn", "pipecat-ai/smart-turn-v3", ("smart-turn-v3.2-cpu.onnx", "README.md"), 9 * _MB, "BSD-2"
         ),
         Weights(
-            "whisper-large-v3-turbo",
+            "faster-whisper-large-v3-turbo",
             "asr",
             "mobiuslabsgmbh/faster-whisper-large-v3-turbo",
             _CTRANSLATE2,
             1_620 * _MB,
             "MIT",
         ),
-        Weights("whisper-base.en", "asr", "Systran/faster-whisper-base.en", _CTRANSLATE2, 148 * _MB, "MIT"),
+        Weights("faster-whisper-base.en", "asr", "Systran/faster-whisper-base.en", _CTRANSLATE2, 148 * _MB, "MIT"),
         Weights("qwen2.5-7b-instruct", "llm", "Qwen/Qwen2.5-7B-Instruct", _TRANSFORMERS, 15 * _GB, "Apache-2.0"),
         Weights("qwen2.5-0.5b-instruct", "llm", "Qwen/Qwen2.5-0.5B-Instruct", _TRANSFORMERS, 1 * _GB, "Apache-2.0"),
         Weights(
@@ -67,8 +67,8 @@ CATALOGUE = {
 
 # What each configuration of the model repository needs; "gpu" is config.pbtxt itself.
 PROFILES = {
-    "gpu": ("whisper-large-v3-turbo", "qwen2.5-7b-instruct", "kokoro", "turn"),
-    "cpu": ("whisper-base.en", "qwen2.5-0.5b-instruct", "kokoro", "turn"),
+    "gpu": ("faster-whisper-large-v3-turbo", "qwen2.5-7b-instruct", "kokoro", "turn"),
+    "cpu": ("faster-whisper-base.en", "qwen2.5-0.5b-instruct", "kokoro", "turn"),
     "embedded": ("turn",),
 }
 DEFAULT_PROFILE = "gpu"

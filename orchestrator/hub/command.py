@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _list(weights: Iterable[Weights], into: Path) -> None:
-    _tell(f"{'MODEL':24}{'FOR':6}{'PROFILES':10}{'LICENCE':12}{'SIZE':>9}  STATE")
+    _tell(f"{'MODEL':30}{'FOR':6}{'PROFILES':10}{'LICENCE':12}{'SIZE':>9}  STATE")
     for each in weights:
         folder = Folder(into / each.name)
         here = folder.bytes_here()
@@ -70,7 +70,7 @@ def _list(weights: Iterable[Weights], into: Path) -> None:
         state = "here" if complete else f"{size_of(here)} here, incomplete" if here else "not here"
         profiles = ",".join(name for name, names in PROFILES.items() if each.name in names and name != "embedded")
         total = size_of(here if complete else each.size)
-        _tell(f"{each.name:24}{each.model:6}{profiles or '-':10}{each.license:12}{total:>9}  {state}")
+        _tell(f"{each.name:30}{each.model:6}{profiles or '-':10}{each.license:12}{total:>9}  {state}")
     _tell(f"folder: {into}")
 
 

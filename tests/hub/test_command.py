@@ -154,7 +154,7 @@ def test_a_disk_without_room_is_noticed_before_anything_is_downloaded(hub: HubSe
 def test_an_unknown_model_is_answered_with_the_known_ones(hub: HubServer, goassist: Goassist) -> None:
     status, _, err = goassist.models("pull", "turn", "gpt")
     assert status == 1
-    assert "There is no model 'gpt'. These can be pulled: turn, whisper" in err
+    assert "There is no model 'gpt'. These can be pulled: turn, faster-whisper" in err
     assert hub.requests == []
 
 
@@ -208,7 +208,7 @@ def test_the_list_needs_no_network_and_shows_what_is_there(
 
 def test_the_list_of_a_profile_has_its_models_only(goassist: Goassist) -> None:
     rows = goassist.models("list", "--profile", "cpu")[1].splitlines()[1:-1]
-    assert [row.split()[0] for row in rows] == ["turn", "whisper-base.en", "qwen2.5-0.5b-instruct", "kokoro"]
+    assert [row.split()[0] for row in rows] == ["turn", "faster-whisper-base.en", "qwen2.5-0.5b-instruct", "kokoro"]
 
 
 def test_two_pulls_at_once_do_not_meet(goassist: Goassist) -> None:
