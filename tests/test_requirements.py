@@ -5,11 +5,11 @@ import re
 import tomllib
 from pathlib import Path
 
+from packaging.requirements import Requirement
+
 ROOT = Path(__file__).parents[1]
 REQUIREMENTS = ROOT / "requirements"
 PIN = re.compile(r"([\w.-]+)(?:\[[\w,]+\])?==([\w.]+)")
-# Part of any environment, or the project itself.
-UNPINNED = {"goassist", "pip", "setuptools", "wheel"}
 
 
 def canonical(name: str) -> str:
@@ -46,15 +46,33 @@ def test_a_wheel_installed_without_its_dependencies_is_not_constrained_as_well()
     assert not pinned("constraints.txt").keys() & pinned("no-deps.txt").keys()
 
 
-def test_everything_installed_is_pinned_and_has_its_pinned_version() -> None:
+def needed(requirements: list[str]) -> set[str]:
+    """What these bring, and what that brings in turn, as far as it is meant for this Python and machine."""
+    found: set[tuple[str, str]] = set()  # a package, and the extra of it that is asked for
+    unread = [(Requirement(each), "") for each in requirements]
+    while unread:
+        requirement, asked_as = unread.pop()
+        if requirement.marker is not None and not requirement.marker.evaluate({"extra": asked_as}):
+            continue
+        for extra in {"", *requirement.extras}:
+            part = canonical(requirement.name), extra
+            if part not in found:
+                found.add(part)
+                brought = importlib.metadata.requires(requirement.name) or []
+                unread += [(Requirement(each), extra) for each in brought]
+    return {name for name, _ in found}
+
+
+def test_everything_that_the_project_brings_is_pinned_and_has_its_pinned_version() -> None:
     by_python = {canonical(requirement.split("==")[0]) for requirement in declared() if ";" in requirement}
     wanted = pinned("constraints.txt") | pinned("no-deps.txt")
-    installed = {canonical(each.name): each.version for each in importlib.metadata.distributions()}
+    brought = needed(declared())
 
     surprises = {
         name: version
-        for name, version in installed.items()
-        if name not in UNPINNED | by_python and wanted.get(name) != version
+        for name in brought - by_python
+        if wanted.get(name) != (version := importlib.metadata.version(name))
     }
 
+    assert len(brought) > 60
     assert surprises == {}, "run `make check`, or `make constraints` after a change of pyproject.toml"
