@@ -78,7 +78,7 @@ class Speaker:
     def speculate(self, turn: int, messages: Sequence[Message], config: SessionConfig) -> None:
         """Prepare a response and hold it."""
         response = self._response(turn, messages, config, held=True)
-        self._held = response, self._tasks.create_task(self._run(response), name=f"speculate on turn {turn}")
+        self._held = response, self._task(response, f"speculate on turn {turn}")
 
     def drop(self, turn: int) -> None:
         """Forget the held response."""
@@ -91,7 +91,7 @@ class Speaker:
     def start(self, turn: int, messages: Sequence[Message], config: SessionConfig, end: TurnEnd | None) -> None:
         """Begin a response that is heard as soon as it has sound."""
         response = self._response(turn, messages, config, held=False)
-        self._announce(response, end).task = self._tasks.create_task(self._run(response), name=f"answer turn {turn}")
+        self._announce(response, end).task = self._task(response, f"answer turn {turn}")
 
     def release(self, turn: int, end: TurnEnd | None) -> None:
         """Let the held response be heard."""
@@ -211,24 +211,34 @@ class Speaker:
             ids = self._answer.response_id, self._answer.item_id
             self._notify(told.ResponseAudio(*ids, chunk.pcm16, chunk.sample_rate))
 
+    def _task(self, response: Response, name: str) -> asyncio.Task[None]:
+        task = self._tasks.create_task(self._run(response), name=name)
+        task.add_done_callback(lambda _: self._ended(response))
+        return task
+
     async def _run(self, response: Response) -> None:
         """The task of one response, held or heard. What it comes to is told only if the client knows of it."""
         try:
             await response.run()
         except GoAssistError as error:
-            self._failed(response, error)
-        except asyncio.CancelledError:
             answer = self._answer_of(response)
-            if answer is not None and answer.reason is not None:
-                self._finished(answer, "cancelled")
-                self._cancelled(answer)
-            raise
+            if answer is None or answer.reason is None:
+                self._failed(response, error)
         else:
             answer = self._answer_of(response)
             assert answer is not None
+            if answer.reason is not None:
+                return
             self._history.set_text(answer.item_id, response.text)
             self._finished(answer, "completed")
             self._output.end()
+
+    def _ended(self, response: Response) -> None:
+        """However the task of a cancelled response ended; cancelled before its first step, it has never run."""
+        answer = self._answer_of(response)
+        if answer is not None and answer.reason is not None:
+            self._finished(answer, "cancelled")
+            self._cancelled(answer)
 
     def _failed(self, response: Response, error: GoAssistError) -> None:
         answer = self._answer_of(response)
