@@ -175,6 +175,20 @@ async def test_a_response_without_triton_fails_and_the_session_goes_on(talk: Con
     assert talk.send("session.update", session={"type": "realtime"})[0]["type"] == "session.updated"
 
 
+async def test_a_response_cancelled_before_it_has_begun_to_run_is_over(talk: Conversation) -> None:
+    talk.send("conversation.item.create", item=message("Hello"))
+    talk.send("response.create")
+    talk.send("response.cancel")  # in the same pass of the event loop
+    async with asyncio.timeout(5):
+        while not any(event["type"] == "response.done" for event in talk.sent):
+            talk.news.clear()
+            await talk.news.wait()
+    done = next(event["response"] for event in talk.sent if event["type"] == "response.done")
+    assert (done["status"], done["status_details"]["reason"]) == ("cancelled", "client_cancelled")
+    states = [event["state"] for event in talk.sent if event["type"] == "goassist.state"]
+    assert states == ["thinking", "interrupted", "listening"]
+
+
 async def test_over_webrtc_sound_does_not_come_as_events(talk: Conversation) -> None:
     assert "track" in talk.refused("input_audio_buffer.append", audio="")["message"]
 
