@@ -40,6 +40,12 @@ export class Orb {
   }
 
   #frame(at) {
+    // Nothing to follow: half the frames do, and a phone stays cool.
+    const calm = this.#target === 0 && this.#level < 0.02 && this.#state !== "thinking";
+    if (calm && at - this.#last < 30) {
+      requestAnimationFrame((next) => this.#frame(next));
+      return;
+    }
     const passed = Math.min(0.1, (at - this.#last) / 1000);
     this.#last = at;
     const still = this.#still.matches;
