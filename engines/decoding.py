@@ -124,8 +124,11 @@ class Utterance:
         self._pause_level = 0.0
         self._words: tuple[Word, ...] = ()
 
-    def hear(self, pcm16_16k: bytes, decoders: Decoders) -> None:
-        """More sound. Silence is kept, not decoded: until something is heard, and after an answer."""
+    def hear(self, pcm16_16k: bytes, decoders: Decoders, *, in_haste: bool = False) -> None:
+        """More sound. Silence is kept, not decoded: until something is heard, and after an answer.
+
+        `in_haste`, what was decoded is not decoded again for the sake of better means.
+        """
         self._sound += pcm16_16k
         recent = bytes(self._sound[-max(len(pcm16_16k), FRAME_BYTES) :])
         if self._pause_at is not None:
@@ -138,7 +141,7 @@ class Utterance:
         decoder = decoders.take(self)
         if decoder is None:
             return
-        self._feed(decoder)
+        self._feed(decoder, in_haste)
         if self._is_long():
             self._close_stretch(decoder)
             decoders.give_back(decoder)
@@ -165,9 +168,9 @@ class Utterance:
         if pause_at > CLOSE_S * BYTES_PER_S:
             self._close(self._words, pause_at)
 
-    def _feed(self, decoder: Decoder) -> None:
+    def _feed(self, decoder: Decoder, in_haste: bool) -> None:
         length = len(self._sound)
-        if self.decoder is None or length >= 2 * self._measured:
+        if self.decoder is None or (length >= 2 * self._measured and not in_haste):
             means = decoder.measure(bytes(self._sound))
             if self.decoder is None or _distance(means, self._means) > RESTART_DISTANCE:
                 if self.decoder is not None:

@@ -15,6 +15,7 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Literal
 
 from engines.decoding import Decoders, Utterance
 from engines.errors import EngineError, EngineUnavailableError, InvalidInputError
@@ -31,6 +32,7 @@ class Queue:
     def __init__(self) -> None:
         self.utterance = Utterance()
         self.waiting: deque[Piece[Queue]] = deque()
+        self.scheduled: Literal["no", "yes", "urgently"] = "no"
         self.running = False
         self.forgotten = False
 
@@ -44,7 +46,7 @@ class Pocketsphinx:
     def __init__(self, *, workers: int, decoders: int) -> None:
         self._decoders = Decoders(SEARCH, max(workers, decoders))
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="pocketsphinx")
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._ready: list[tuple[bool, int, Queue]] = []
         self._numbers = itertools.count()
         self._jobs: set[Future[None]] = set()
@@ -80,12 +82,16 @@ class Pocketsphinx:
     def close(self) -> None:
         """Answer what waits with EngineUnavailableError and free the decoders."""
         self._closing = True
-        wait(set(self._jobs), timeout=CLOSE_TIMEOUT_S)
+        with self._lock:
+            jobs = set(self._jobs)
+        wait(jobs, timeout=CLOSE_TIMEOUT_S)
         self._pool.shutdown(wait=False, cancel_futures=True)
         self._decoders.close()
 
     def _push(self, queue: Queue, *, urgent: bool) -> None:
-        # An entry whose pieces another one has taken along is found empty.
+        if queue.scheduled == "urgently" or (queue.scheduled == "yes" and not urgent):
+            return
+        queue.scheduled = "urgently" if urgent else "yes"
         heapq.heappush(self._ready, (not urgent, next(self._numbers), queue))
         job = self._pool.submit(self._serve_next)
         self._jobs.add(job)
@@ -94,12 +100,28 @@ class Pocketsphinx:
     def _serve_next(self) -> None:
         with self._lock:
             _, _, queue = heapq.heappop(self._ready)
-            if queue.running or not (queue.waiting or queue.forgotten):
+            if queue.scheduled == "no":  # an urgent entry was served before this one
                 return
+            queue.scheduled = "no"
             queue.running = True
             taken = [queue.waiting.popleft()] if queue.waiting else []
             while taken and taken[-1].ask is Ask.PARTIAL and queue.waiting:
                 taken.append(queue.waiting.popleft())
+        try:
+            self._serve(queue, taken)
+        finally:
+            with self._lock:
+                queue.running = False
+                if queue.waiting or (queue.forgotten and queue.utterance.decoder is not None):
+                    self._push(queue, urgent=any(piece.ask is not Ask.PARTIAL for piece in queue.waiting))
+
+    def _serve(self, queue: Queue, taken: Sequence[Piece[Queue]]) -> None:
+        due = taken
+        if taken and taken[-1].ask is not Ask.PARTIAL:
+            # The last one is answered with what is found out, those before it with what is known.
+            known, due = queue.utterance.answer(Ask.PARTIAL, self._decoders), taken[-1:]
+            for piece in taken[:-1]:
+                piece.answer(known, 0.0)
         answer: Hypothesis | BaseException = EngineUnavailableError("pocketsphinx failed; Triton's log says why")
         started_at = time.monotonic()
         try:
@@ -107,25 +129,21 @@ class Pocketsphinx:
         except EngineError as error:
             answer = error
         finally:
-            # The pieces that were waiting together share one computation and its answer.
-            for piece in taken:
-                piece.answer(answer, (time.monotonic() - started_at) / len(taken))
-            with self._lock:
-                queue.running = False
-                if queue.waiting or (queue.forgotten and queue.utterance.decoder is not None):
-                    self._push(queue, urgent=any(piece.ask is not Ask.PARTIAL for piece in queue.waiting))
+            for piece in due:
+                piece.answer(answer, (time.monotonic() - started_at) / len(due))
 
     def _answer(self, queue: Queue, taken: Sequence[Piece[Queue]]) -> Hypothesis:
         if self._closing:
             raise EngineUnavailableError("the asr model is being unloaded")
-        for piece in taken:
-            queue.utterance.hear(piece.pcm16_16k, self._decoders)
+        sound = b"".join(piece.pcm16_16k for piece in taken)
+        queue.utterance.hear(sound, self._decoders, in_haste=len(self._ready) > 0)
         answer = queue.utterance.answer(taken[-1].ask if taken else Ask.PARTIAL, self._decoders)
         if queue.forgotten or (taken and taken[-1].ask is Ask.FINAL):
             self._decoders.reclaim(queue.utterance)
         return answer
 
     def _finished(self, job: "Future[None]") -> None:
-        self._jobs.discard(job)
+        with self._lock:
+            self._jobs.discard(job)
         if not job.cancelled() and (error := job.exception()):
             LOGGER.error("pocketsphinx failed", exc_info=error)

@@ -38,7 +38,6 @@ _FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "fe_init_auto_r": (_OBJECT, (_OBJECT,)),
     "fe_free": (_INT, (_OBJECT,)),
     "fe_get_output_size": (_INT, (_OBJECT,)),
-    "fe_start_utt": (_INT, (_OBJECT,)),
     "fe_process_utt": (_INT, (_OBJECT, _TEXT, ctypes.c_size_t, _OBJECT, _INTS)),
     "fe_free_2d": (None, (_OBJECT,)),
     "ps_seg_iter": (_OBJECT, (_OBJECT,)),
@@ -100,12 +99,9 @@ class Decoder:
         _LIBRARY.ps_config_free(config)  # the decoder keeps a reference of its own
         if self._decoder is None:
             raise ModelSetupError(f"pocketsphinx cannot load its model from {model}: reinstall pocketsphinx==5.1.1")
-        # One of its own, so that sound can be measured in the middle of an utterance.
-        self._front_end: int = _LIBRARY.fe_init_auto_r(_LIBRARY.ps_get_config(self._decoder))
 
     def close(self) -> None:
         """Frees its memory; it must not be used afterwards."""
-        _LIBRARY.fe_free(self._front_end)
         _LIBRARY.ps_free(self._decoder)
         self._decoder = None
 
@@ -135,16 +131,16 @@ class Decoder:
 
         They tell its level and the colour of its microphone. Takes 0.3 ms per second of sound.
         """
-        size = _LIBRARY.fe_get_output_size(self._front_end)
+        # A front end of its own: the decoder's is in use, and one keeps its estimate of the noise.
+        front_end = _LIBRARY.fe_init_auto_r(_LIBRARY.ps_get_config(self._decoder))
+        size = _LIBRARY.fe_get_output_size(front_end)
         block, frames = ctypes.POINTER(_FLOATS)(), ctypes.c_int()
-        _LIBRARY.fe_start_utt(self._front_end)
-        _LIBRARY.fe_process_utt(
-            self._front_end, pcm16_16k, len(pcm16_16k) // 2, ctypes.byref(block), ctypes.byref(frames)
-        )
+        _LIBRARY.fe_process_utt(front_end, pcm16_16k, len(pcm16_16k) // 2, ctypes.byref(block), ctypes.byref(frames))
         try:
             cepstra = np.ctypeslib.as_array(block[0], (frames.value, size)).copy()
         finally:
             _LIBRARY.fe_free_2d(block)
+            _LIBRARY.fe_free(front_end)
         audible = cepstra[cepstra[:, 0] >= 0]
         means = audible.mean(axis=0) if len(audible) else np.zeros(size, np.float32)
         return means

@@ -85,7 +85,7 @@ class Utterance:
         self._model = model
         self._first = dict(first)  # inputs of the sequence's first request only
         self._on_partial = on_partial
-        self._sequence_id = random.getrandbits(62) + 1
+        self.sequence_id = random.getrandbits(62) + 1
         self._buffer = bytearray()
         self._requests = 0
         self._unanswered: deque[int] = deque()  # bytes of each request on its way
@@ -160,7 +160,7 @@ class Utterance:
         inputs: dict[str, tensors.Array] = {"audio": np.frombuffer(pcm16_16k, "<i2")[np.newaxis]}
         if flush:
             inputs["flush"] = np.array([[True]])
-        control = {"sequence_id": self._sequence_id, "sequence_start": self._requests == 0, "sequence_end": end}
+        control = {"sequence_id": self.sequence_id, "sequence_start": self._requests == 0, "sequence_end": end}
         if self._requests == 0:
             inputs |= self._first
         request_id = str(self._requests)

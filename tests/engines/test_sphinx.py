@@ -1,0 +1,74 @@
+import itertools
+import threading
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from engines.sphinx import Decoder
+from tests.end_to_end.words import word_error_rate
+from tests.engines.recordings import PAUSE, recording
+
+STORY = recording("tell_me_a_story.wav") + PAUSE
+
+
+@pytest.fixture(scope="module")
+def decoder() -> Iterator[Decoder]:
+    decoder = Decoder({"maxhmmpf": 5000, "maxwpf": 20})
+    yield decoder
+    decoder.close()
+
+
+def test_a_whole_utterance_is_decoded_into_words_with_times(decoder: Decoder) -> None:
+    decoder.decode(STORY)
+    assert word_error_rate("tell me a story", decoder.hypothesis()) == 0
+    segments = list(decoder.segments())
+    assert [each.word for each in segments if each.word.isalpha()] == ["tell", "me", "a", "story"]
+    assert segments[0].start_s == 0
+    assert all(one.end_s <= other.start_s + 0.011 for one, other in itertools.pairwise(segments))
+    assert segments[-1].end_s == pytest.approx(len(STORY) / 32_000, abs=0.1)
+
+
+def test_the_same_sound_has_the_same_answer_whatever_was_decoded_before(decoder: Decoder) -> None:
+    def answer() -> list[tuple[str, float]]:
+        decoder.begin(decoder.measure(STORY))
+        decoder.process(STORY)
+        decoder.end()
+        return [(each.word, each.probability) for each in decoder.segments()]
+
+    first = answer()
+    decoder.decode(np.random.default_rng(0).normal(0, 5_000, 32_000).astype("<i2").tobytes())
+    assert answer() == first
+
+
+def test_a_hypothesis_is_there_while_the_utterance_goes_on(decoder: Decoder) -> None:
+    decoder.begin(decoder.measure(STORY))
+    decoder.process(STORY[: len(STORY) * 3 // 4])
+    assert "tell" in decoder.hypothesis()
+    decoder.end()
+
+
+def test_the_means_of_a_louder_sound_differ_in_the_first_cepstrum_above_all(decoder: Decoder) -> None:
+    samples = np.frombuffer(recording("weather.wav"), "<i2") // 4
+    quiet, loud = (decoder.measure((samples * gain).astype("<i2").tobytes()) for gain in (1, 3))
+    assert loud[0] > quiet[0] + 5
+    assert np.abs(loud[1:] - quiet[1:]).max() < 2.5
+
+
+def test_sound_shorter_than_a_frame_has_neither_words_nor_means(decoder: Decoder) -> None:
+    assert decoder.measure(bytes(20)).tolist() == [0] * 13
+    decoder.decode(bytes(20))
+    assert decoder.hypothesis() == ""
+
+
+def test_decoding_leaves_the_interpreter_to_other_threads(decoder: Decoder) -> None:
+    decoding = threading.Thread(target=decoder.decode, args=(STORY * 4,))
+    started = last = time.monotonic()
+    longest_gap = 0.0
+    decoding.start()
+    while decoding.is_alive():
+        now = time.monotonic()
+        longest_gap, last = max(longest_gap, now - last), now
+    # One that holds the interpreter lets no other thread run from its beginning to its end.
+    assert longest_gap < 0.5 * (time.monotonic() - started)

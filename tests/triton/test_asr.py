@@ -1,0 +1,312 @@
+import asyncio
+import json
+import shutil
+import wave
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from orchestrator.errors import BackendRejectedError, BackendUnavailableError
+from orchestrator.triton import tensors
+from orchestrator.triton.asr import Transcript, TritonAsr
+from orchestrator.triton.client import TritonClient
+from tests.end_to_end.words import word_error_rate, words
+from tests.servers.triton import MODEL_REPOSITORY, ROOT, RunningTriton, run_triton
+from tests.triton.metrics import metric, until_metric
+
+AUDIO = ROOT / "tests" / "audio"
+SENTENCES = json.loads((AUDIO / "sentences.json").read_text())
+PAUSE = bytes(2 * 16_000 * 300 // 1000)
+
+
+def recording(file: str) -> bytes:
+    with wave.open(str(AUDIO / file)) as sound:
+        return sound.readframes(sound.getnframes())
+
+
+@pytest.fixture
+async def client(triton: RunningTriton) -> AsyncIterator[TritonClient]:
+    client = TritonClient(triton.grpc_url)
+    yield client
+    await client.close()
+
+
+@pytest.fixture
+def asr(client: TritonClient) -> TritonAsr:
+    return TritonAsr(client)
+
+
+async def recognise(asr: TritonAsr, pcm16_16k: bytes) -> Transcript:
+    async with asr.utterance(on_partial=lambda _: None) as utterance:
+        utterance.send(pcm16_16k)
+        return await utterance.finish()
+
+
+async def test_sentences_of_four_voices_are_understood(asr: TritonAsr) -> None:
+    rates = []
+    for sentence in SENTENCES:
+        transcript = await recognise(asr, recording(sentence["file"]) + PAUSE)
+        rates.append(word_error_rate(sentence["text"], transcript.text))
+    assert sum(rates) / len(rates) <= 0.15
+
+
+async def test_the_final_transcript_carries_its_words_in_time(asr: TritonAsr) -> None:
+    sound = recording("what_time_is_it.wav") + PAUSE
+    transcript = await recognise(asr, sound)
+    assert transcript.is_final
+    assert transcript.stable_chars == len(transcript.text)
+    assert transcript.text == " ".join(word.text for word in transcript.words)
+    assert all(0 < word.probability <= 1 for word in transcript.words)
+    assert 0.2 < transcript.words[0].start_s < 0.5  # the recording begins with 0.3 s of silence
+    assert transcript.words[-1].end_s < len(sound) / 32_000
+    assert all(one.end_s <= other.start_s for one, other in zip(transcript.words, transcript.words[1:], strict=False))
+
+
+async def test_partials_grow_while_one_speaks_and_their_stable_part_never_changes(asr: TritonAsr) -> None:
+    partials: list[Transcript] = []
+    sound = recording("history_of_music.wav") + PAUSE
+    async with asr.utterance(on_partial=partials.append) as utterance:
+        for start in range(0, len(sound), 640):
+            utterance.send(sound[start : start + 640])
+            await asyncio.sleep(0.02)
+        final = await utterance.finish()
+    assert len(partials) > 5
+    assert not any(partial.is_final for partial in partials)
+    assert len(words(partials[-1].text)) >= 4
+    for earlier, later in zip(partials, [*partials[1:], final], strict=True):
+        assert later.stable_chars >= earlier.stable_chars
+        assert later.text[: earlier.stable_chars] == earlier.text[: earlier.stable_chars]
+
+
+async def test_a_flush_answers_for_all_sound_so_far_and_end_repeats_it(asr: TritonAsr) -> None:
+    async with asr.utterance(on_partial=lambda _: None) as utterance:
+        utterance.send(recording("what_is_your_name.wav") + PAUSE)
+        flushed = await utterance.flush()
+        utterance.send(PAUSE)
+        final = await utterance.finish()
+    assert flushed.is_final
+    assert word_error_rate("what is your name", flushed.text) <= 0.25
+    assert (final.text, final.words) == (flushed.text, flushed.words)
+    assert final.stable_chars == len(final.text)
+
+
+async def test_an_utterance_goes_on_after_a_flush(asr: TritonAsr) -> None:
+    async with asr.utterance(on_partial=lambda _: None) as utterance:
+        utterance.send(recording("tell_me_a_story.wav") + PAUSE)
+        first = await utterance.flush()
+        utterance.send(recording("thank_you.wav") + PAUSE)
+        final = await utterance.finish()
+    assert word_error_rate("tell me a story", first.text) <= 0.25
+    assert word_error_rate("tell me a story thank you very much for your help", final.text) <= 0.2
+    assert final.words[-1].start_s > first.words[-1].end_s
+
+
+async def test_many_utterances_at_once_keep_their_own_words(asr: TritonAsr) -> None:
+    chosen = SENTENCES[:8]
+    transcripts = await asyncio.gather(*(recognise(asr, recording(sentence["file"]) + PAUSE) for sentence in chosen))
+    rates = [
+        word_error_rate(sentence["text"], transcript.text)
+        for sentence, transcript in zip(chosen, transcripts, strict=True)
+    ]
+    assert sum(rates) / len(rates) <= 0.15
+
+
+@pytest.mark.parametrize("level", [0, 300, 3_000])
+async def test_silence_and_noise_have_no_words(asr: TritonAsr, level: int) -> None:
+    noise = np.random.default_rng(1).normal(0, level, 32_000).astype(np.int16).tobytes()
+    transcript = await recognise(asr, noise)
+    assert (transcript.text, transcript.words) == ("", ())
+
+
+async def test_speech_longer_than_half_a_minute_is_understood_from_beginning_to_end(asr: TritonAsr) -> None:
+    said = SENTENCES[:17]
+    async with asr.utterance(on_partial=lambda _: None) as utterance:
+        for sentence in said:
+            utterance.send(recording(sentence["file"]) + PAUSE)
+        transcript = await utterance.finish()
+    assert transcript.words[-1].end_s > 30
+    assert word_error_rate(" ".join(sentence["text"] for sentence in said), transcript.text) <= 0.15
+
+
+async def test_leaving_an_utterance_closes_its_sequence(triton: RunningTriton, client: TritonClient) -> None:
+    async with TritonAsr(client).utterance(on_partial=lambda _: None) as utterance:
+        utterance.send(recording("weather.wav"))
+        await utterance.flush()
+        sequence = utterance.sequence_id
+    with pytest.raises(BackendRejectedError, match="START"):
+        await ask(client, sequence, sound())
+
+
+async def test_cancelling_the_task_of_an_utterance_closes_its_sequence(client: TritonClient) -> None:
+    listening = asyncio.Event()
+    sequences: list[int] = []
+
+    async def listen() -> None:
+        async with TritonAsr(client).utterance(on_partial=lambda _: listening.set()) as utterance:
+            utterance.send(recording("weather.wav"))
+            sequences.append(utterance.sequence_id)
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(listen())
+    await listening.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    with pytest.raises(BackendRejectedError, match="START"):
+        await ask(client, sequences[0], sound())
+
+
+async def test_a_lost_server_fails_the_open_utterance(tmp_path: Path) -> None:
+    with run_triton(asr_alone(tmp_path)) as triton:
+        client = TritonClient(triton.grpc_url)
+        utterance = TritonAsr(client).utterance(on_partial=lambda _: None)
+        await utterance.__aenter__()
+        utterance.send(recording("weather.wav"))
+        await utterance.flush()
+    with pytest.raises(BackendUnavailableError):
+        await utterance.finish()
+    await utterance.__aexit__(None, None, None)
+    await client.close()
+
+
+# What follows speaks to the model as any client of Triton does.
+
+
+def sound(samples: int = 2_560) -> np.ndarray:
+    return np.zeros((1, samples), np.int16)
+
+
+def sequences() -> Callable[[], int]:
+    numbers = iter(range(1 << 40, 1 << 41))
+    return lambda: next(numbers)
+
+
+new_sequence = sequences()
+
+
+async def ask(client: TritonClient, sequence: int, audio: np.ndarray, **options: Any) -> dict[str, Any]:
+    """One request of a sequence and its answer."""
+    inputs = {"audio": audio} | options.pop("inputs", {})
+    control = {"sequence_id": sequence, "sequence_start": False, "sequence_end": False} | options
+    stream = client.open("asr")
+    stream.write(tensors.request("asr", inputs, parameters=control))
+    stream.end()
+    async with asyncio.timeout(30):
+        response = await stream.read(20)
+        assert response is not None
+        assert tensors.is_final(response)
+        assert await stream.read(20) is None  # exactly one response
+    return {name: value.ravel().tolist()[0] for name, value in tensors.outputs(response).items()}
+
+
+async def test_each_request_has_one_response_with_all_four_outputs(client: TritonClient) -> None:
+    answer = await ask(client, new_sequence(), sound(), sequence_start=True, sequence_end=True)
+    assert answer == {"transcript": b"", "stable_chars": 0, "is_final": True, "words": b"[]"}
+
+
+async def test_empty_audio_is_refused_and_the_sequence_goes_on(client: TritonClient) -> None:
+    sequence = new_sequence()
+    with pytest.raises(BackendRejectedError, match="audio is empty"):
+        await ask(client, sequence, sound(0), sequence_start=True)
+    assert (await ask(client, sequence, sound(), sequence_end=True))["is_final"]
+
+
+async def test_over_long_audio_is_refused_and_the_sequence_goes_on(client: TritonClient) -> None:
+    sequence = new_sequence()
+    with pytest.raises(BackendRejectedError, match="31 s long: one request takes at most 30 s"):
+        await ask(client, sequence, sound(31 * 16_000), sequence_start=True)
+    assert (await ask(client, sequence, sound(), sequence_end=True))["is_final"]
+
+
+async def test_audio_of_an_odd_number_of_bytes_is_refused(client: TritonClient) -> None:
+    request = tensors.request(
+        "asr", {"audio": sound(100)}, parameters={"sequence_id": new_sequence(), "sequence_start": True}
+    )
+    request.raw_input_contents[0] = request.raw_input_contents[0][:-1]
+    stream = client.open("asr")
+    stream.write(request)
+    with pytest.raises(BackendRejectedError, match="byte size"):
+        await stream.read(5)
+    stream.cancel()
+
+
+async def test_samples_of_another_type_are_refused(client: TritonClient) -> None:
+    with pytest.raises(BackendRejectedError, match="INT16"):
+        await ask(client, new_sequence(), sound().astype(np.float32), sequence_start=True)
+
+
+async def test_an_unknown_language_is_refused_by_name(client: TritonClient) -> None:
+    klingon = {"language": np.array([[b"tlh"]], np.object_)}
+    with pytest.raises(BackendRejectedError, match="unknown language 'tlh'; available: en"):
+        await ask(client, new_sequence(), sound(), sequence_start=True, inputs=klingon)
+
+
+async def test_a_regional_kind_of_english_is_english(client: TritonClient) -> None:
+    options = {"language": np.array([[b"en-GB"]], np.object_), "hotwords": np.array([[b"Triton"]], np.object_)}
+    assert await ask(client, new_sequence(), sound(), sequence_start=True, sequence_end=True, inputs=options)
+
+
+async def test_a_sequence_without_start_is_refused(client: TritonClient) -> None:
+    with pytest.raises(BackendRejectedError, match="must specify the START flag"):
+        await ask(client, new_sequence(), sound())
+
+
+async def test_a_request_outside_of_a_sequence_is_refused(client: TritonClient) -> None:
+    with pytest.raises(BackendRejectedError, match="non-zero"):
+        await ask(client, 0, sound())
+
+
+async def test_starting_a_sequence_again_forgets_what_was_said(client: TritonClient) -> None:
+    sequence = new_sequence()
+    samples = np.frombuffer(recording("weather.wav"), np.int16)[np.newaxis]
+    await ask(client, sequence, samples, sequence_start=True)
+    answer = await ask(client, sequence, sound(), sequence_start=True, sequence_end=True)
+    assert answer["transcript"] == b""
+
+
+async def test_sound_is_counted(triton: RunningTriton, client: TritonClient) -> None:
+    name = "goassist_asr_audio_input_seconds_total"
+    before = metric(triton.metrics_url, name)
+    await ask(client, new_sequence(), sound(16_000), sequence_start=True, sequence_end=True)
+    assert await until_metric(triton.metrics_url, name, before + 1) >= before + 1
+
+
+def asr_alone(folder: Path, **replaced: str) -> Path:
+    """A repository with the embedded asr model alone, its configuration changed."""
+    shutil.copytree(MODEL_REPOSITORY / "asr", folder / "asr")
+    config = folder / "asr" / "configs" / "embedded.pbtxt"
+    text = config.read_text()
+    for old, new in replaced.items():
+        assert old in text
+        text = text.replace(old, new)
+    config.write_text(text)
+    return folder
+
+
+async def test_a_sequence_that_is_silent_for_too_long_must_start_anew(tmp_path: Path) -> None:
+    repository = asr_alone(tmp_path, **{"idle_microseconds: 60000000": "idle_microseconds: 1000000"})
+    with run_triton(repository) as triton:
+        client = TritonClient(triton.grpc_url)
+        sequence = new_sequence()
+        await ask(client, sequence, sound(), sequence_start=True)
+        await asyncio.sleep(3)
+        with pytest.raises(BackendRejectedError, match="must specify the START flag"):
+            await ask(client, sequence, sound())
+        assert await ask(client, sequence, sound(), sequence_start=True, sequence_end=True)
+        await client.close()
+
+
+async def test_an_utterance_that_never_ends_is_refused_further_sound(tmp_path: Path) -> None:
+    limit = 'key: "max_utterance_s" value { string_value: '
+    repository = asr_alone(tmp_path, **{f'{limit}"300" }}': f'{limit}"2" }}'})
+    with run_triton(repository) as triton:
+        client = TritonClient(triton.grpc_url)
+        sequence = new_sequence()
+        await ask(client, sequence, sound(30_000), sequence_start=True)
+        with pytest.raises(BackendRejectedError, match="longer than 2 s: end the sequence"):
+            await ask(client, sequence, sound(30_000))
+        assert await ask(client, sequence, sound(1_000), sequence_end=True)
+        await client.close()
