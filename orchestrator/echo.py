@@ -9,18 +9,21 @@ speakers correlate by up to 0.9 raw, 0.45 differentiated; an echo at -20 dB thro
 import numpy as np
 import numpy.typing as npt
 
-ECHO_CORRELATION = 0.58
+ECHO_CORRELATION = 0.56
 QUIET_POWER = 25.0  # of differentiated INT16 sound: under this nothing was played
+WINDOWS = (1280, 1920, 2560)
 MIN_SAMPLES = 800  # 50 ms at 16 kHz: less sound proves nothing
 
 
 def correlation(microphone: npt.NDArray[np.int16], played: npt.NDArray[np.int16]) -> float:
     """The highest normalised correlation (0 to 1) of `microphone` with any equally long part of `played`.
 
-    Both are mono at the same rate, [samples]; `played` must be the longer one, or nothing can be said (0).
+    Both are mono at 16 kHz, [samples]; of less than 50 ms of sound nothing can be said (0).
     """
-    if microphone.size < MIN_SAMPLES or played.size < microphone.size:
+    if microphone.size < MIN_SAMPLES or not played.size:
         return 0.0
+    # The microphone's part may begin before the agent did.
+    played = np.concatenate([np.zeros(microphone.size, np.int16), played])
     near, far = np.diff(microphone.astype(np.float64), n=2), np.diff(played.astype(np.float64), n=2)
     size, length = near.size, far.size
     energy = float(near @ near)
@@ -36,5 +39,8 @@ def correlation(microphone: npt.NDArray[np.int16], played: npt.NDArray[np.int16]
 
 
 def is_echo(microphone: npt.NDArray[np.int16], played: npt.NDArray[np.int16]) -> bool:
-    """Whether `microphone` holds nothing but the agent's voice."""
-    return correlation(microphone, played) >= ECHO_CORRELATION
+    """Whether the end of `microphone` (16 kHz) holds nothing but the agent's voice.
+
+    Its last 80, 120 and 160 ms are looked at: a window in which the agent began or paused proves less than another.
+    """
+    return any(correlation(microphone[-size:], played) >= ECHO_CORRELATION for size in WINDOWS)

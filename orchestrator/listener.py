@@ -25,6 +25,7 @@ from orchestrator.core.events import (
     TurnEnded,
 )
 from orchestrator.core.interruption import Interruption, Verdict
+from orchestrator.echo import is_echo
 from orchestrator.errors import GoAssistError
 from orchestrator.triton.asr import Transcript, TritonAsr, Utterance
 from orchestrator.triton.turn import TritonTurn
@@ -38,6 +39,7 @@ SPARE_BYTES = 4 * SAMPLE_RATE  # forgotten in one go
 SILENT_DB = -100.0
 # User events that wait for a final transcript, which comes within the recogniser's deadline.
 MAX_WAITING_EVENTS = 64
+ECHO_SAMPLES = 160 * SAMPLE_RATE // 1000  # what is compared with what was played
 
 
 class Ask(Enum):
@@ -83,6 +85,9 @@ class ListenerObserver(Protocol):
 
     def awaiting_verdict(self) -> bool:
         """Whether playout is paused because of speech."""
+
+    def played_lately_16k(self) -> bytes:
+        """What the agent says at present, of which the microphone may hear an echo; nothing in silence."""
 
     def speech_started(self, turn: UserTurn) -> None:
         """The user speaks, and it is no cough."""
@@ -204,6 +209,8 @@ class Listener:
 
     def _act(self, signal: endpointing.Signal) -> None:
         match signal:
+            case Began(at) if self._hears_itself():
+                self._endpointer.reset()
             case Began(at):
                 self._begin(at)
             case Hesitated():
@@ -240,6 +247,14 @@ class Listener:
 
     def _sound_since(self, sample: int) -> bytes:
         return bytes(self._kept[max(0, len(self._kept) - 2 * (self._received - sample)) :])
+
+    def _hears_itself(self) -> bool:
+        """Whether what sounds like speech is the agent's own voice, come back from the user's loudspeaker."""
+        played = self._observer.played_lately_16k()
+        if not played:
+            return False
+        microphone = self._sound_since(self._received - ECHO_SAMPLES)
+        return is_echo(np.frombuffer(microphone, "<i2"), np.frombuffer(played, "<i2"))
 
     def _begin(self, at: int) -> None:
         def on_partial(partial: Transcript) -> None:
@@ -333,7 +348,7 @@ class Listener:
         """The turn's text is known for good."""
         if turn.text is None:
             if turn.interruption is not None:
-                self._decide(turn, Verdict.REJECTED if interruption.is_backchannel(text) else Verdict.CONFIRMED)
+                self._decide(turn, Verdict.CONFIRMED if interruption.is_meant(text) else Verdict.REJECTED)
             turn.text = text
             self._deliver()
 

@@ -49,6 +49,9 @@ class AudioOutput(Protocol):
     def clear(self) -> None:
         """Throw away what was not played yet."""
 
+    def recent_16k(self) -> bytes:
+        """What was played last, INT16 mono at 16 kHz: what an echo would be made of."""
+
     async def room(self) -> None:
         """Return once there is room for more sound."""
 

@@ -208,6 +208,10 @@ class Session:
         """Whether playout is paused because of speech."""
         return self._conversation.paused
 
+    def played_lately_16k(self) -> bytes:
+        """What the agent says at present, of which the microphone may hear an echo."""
+        return self._speaker.audible_16k()
+
     def speech_started(self, turn: UserTurn) -> None:
         """The user speaks to the agent."""
         self._user_turn = turn

@@ -13,6 +13,9 @@ from orchestrator.models import Models
 from orchestrator.response import AudioOutput, Response
 from orchestrator.triton.tts import AudioChunk
 
+# The client's buffer, its loudspeaker and the way back: so long after the last frame its echo may arrive.
+ECHO_S = 0.6
+
 
 @dataclass(frozen=True, slots=True)
 class TurnEnd:
@@ -63,6 +66,7 @@ class Speaker:
         self._clock = clock
         self._answer: Answer | None = None  # generated or played now
         self._latest: Answer | None = None  # begun last
+        self._echo_until = 0.0  # when the room is silent again after an answer
         self._held: tuple[Response, asyncio.Task[None]] | None = None
 
     @property
@@ -74,6 +78,11 @@ class Speaker:
     def busy(self) -> bool:
         """Whether a response is being generated or played."""
         return self._answer is not None
+
+    def audible_16k(self) -> bytes:
+        """What the listener was sent lately, INT16 mono at 16 kHz; nothing once its echo has died away."""
+        playing = self._answer is not None and self._answer.playing
+        return self._output.recent_16k() if playing or self._clock() < self._echo_until else b""
 
     def speculate(self, turn: int, messages: Sequence[Message], config: SessionConfig) -> None:
         """Prepare a response and hold it."""
@@ -117,6 +126,7 @@ class Speaker:
         answer.heard_s = self._output.played_s
         self._output.clear()
         if answer.playing:
+            self._echo_until = self._clock() + ECHO_S
             self._notify(told.OutputAudioCleared(answer.response_id))
         else:
             self._history.set_text(answer.item_id, "")
@@ -169,6 +179,7 @@ class Speaker:
         if answer is None or answer.response.turn != turn or answer.reason is not None:
             return
         if answer.playing:
+            self._echo_until = self._clock() + ECHO_S
             self._notify(told.OutputAudioStopped(answer.response_id))
         self._answer = None
         self._deliver(core.PlaybackFinished(turn))

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import onnxruntime
 from onnxruntime.capi.onnxruntime_pybind11_state import (
     Fail,
@@ -29,6 +30,8 @@ WINDOW_SAMPLES = 512  # the model accepts no other length at 16 kHz
 CONTEXT_SAMPLES = 64
 STATE_SIZE = 128
 WINDOW_BYTES = 2 * WINDOW_SAMPLES
+# A window whose loudest sample is under this (-60 dB of full scale) holds no speech that anyone could understand.
+QUIET_PEAK = 32
 BACKLOG_BYTES = 60 * 2 * SAMPLE_RATE
 INT16_TO_FLOAT = np.float32(1 / 32768)
 
@@ -170,21 +173,35 @@ class VoiceDetector:
             return
         self._ready.clear()
         began = time.perf_counter()
-        slots = [stream._slot for stream in streams]
         windows = np.frombuffer(b"".join([stream._take_window() for stream in streams]), np.dtype("<i2"))
-        batch = np.empty((len(streams), CONTEXT_SAMPLES + WINDOW_SAMPLES), np.float32)
-        batch[:, :CONTEXT_SAMPLES] = self._context[slots]
-        np.multiply(windows.reshape(len(streams), WINDOW_SAMPLES), INT16_TO_FLOAT, out=batch[:, CONTEXT_SAMPLES:])
-        feed = {"input": batch, "state": self._state[:, slots], "sr": self._sample_rate}
-        probabilities, state = self._model.run(["output", "stateN"], feed)
-        self._state[:, slots] = state
-        self._context[slots] = batch[:, -CONTEXT_SAMPLES:]
-        self.calls += 1
+        windows = windows.reshape(len(streams), WINDOW_SAMPLES)
+        probabilities = self._probabilities(np.array([stream._slot for stream in streams]), windows)
         self.windows += len(streams)
         self.busy_s += time.perf_counter() - began
 
         loop = asyncio.get_running_loop()
-        for stream, probability in zip(streams, probabilities[:, 0].tolist(), strict=True):
+        for stream, probability in zip(streams, probabilities.tolist(), strict=True):
             loop.call_soon(stream._deliver, probability, stream._end_sample)
             if len(stream._audio) >= WINDOW_BYTES:
                 self._window_ready(stream)
+
+    def _probabilities(self, slots: npt.NDArray[np.intp], windows: npt.NDArray[np.int16]) -> npt.NDArray[np.float32]:
+        """The probability of speech in each window [N, 512]. What is too quiet to be speech is not evaluated."""
+        probabilities = np.zeros(len(slots), np.float32)
+        sound = np.flatnonzero(np.abs(windows.astype(np.int32)).max(axis=1) >= QUIET_PEAK)
+        quiet = np.setdiff1d(np.arange(len(slots)), sound)
+        # After silence the model begins as it does with a new call.
+        self._state[:, slots[quiet]] = 0
+        self._context[slots[quiet]] = windows[quiet, -CONTEXT_SAMPLES:] * INT16_TO_FLOAT
+        if sound.size:
+            heard = slots[sound]
+            batch = np.empty((sound.size, CONTEXT_SAMPLES + WINDOW_SAMPLES), np.float32)
+            batch[:, :CONTEXT_SAMPLES] = self._context[heard]
+            np.multiply(windows[sound], INT16_TO_FLOAT, out=batch[:, CONTEXT_SAMPLES:])
+            feed = {"input": batch, "state": self._state[:, heard], "sr": self._sample_rate}
+            found, state = self._model.run(["output", "stateN"], feed)
+            self._state[:, heard] = state
+            self._context[heard] = batch[:, -CONTEXT_SAMPLES:]
+            probabilities[sound] = found[:, 0]
+            self.calls += 1
+        return probabilities

@@ -94,6 +94,8 @@ async def test_the_batched_stream_equals_the_model_run_by_hand(detector: VoiceDe
     model = onnxruntime.InferenceSession(detector.model_path.with_name("silero_vad.onnx"))
     state = np.zeros((2, 1, 128), np.float32)
     context = np.zeros((1, CONTEXT_SAMPLES), np.float32)
+    # A hum in the background: nothing is quiet enough to be skipped.
+    question = question + (200 * np.sin(np.arange(len(question)) / 20)).astype(np.int16)
     expected = []
     for start in range(0, len(question) - WINDOW_SAMPLES + 1, WINDOW_SAMPLES):
         window = question[None, start : start + WINDOW_SAMPLES].astype(np.float32) / 32768
@@ -146,13 +148,27 @@ async def test_all_streams_of_one_loop_pass_share_one_call_of_the_model(detector
     reports = [Heard() for _ in range(70)]
     streams = [detector.open(report) for report in reports]  # more than the detector's first capacity
     for stream in streams:
-        stream.push(bytes(WINDOW_BYTES))
+        stream.push(np.full(WINDOW_SAMPLES, 500, np.int16).tobytes())
     for report in reports:
         await report.complete(1)
     for stream in streams:
         stream.close()
 
     assert detector.calls == calls + 1
+
+
+async def test_what_is_too_quiet_to_be_speech_costs_no_call_and_leaves_no_memory(
+    detector: VoiceDetector, question: np.ndarray
+) -> None:
+    before = detector.calls
+    quiet = np.full(10 * WINDOW_SAMPLES, 20, np.int16)
+    assert (await heard(detector, quiet)).probabilities == [0.0] * 10
+    assert detector.calls == before
+    alone = await heard(detector, question)
+    after_speech = await heard(detector, np.concatenate([question, quiet[: -len(question) % WINDOW_SAMPLES], question]))
+    first = -(-len(question) // WINDOW_SAMPLES)
+    count = len(alone.probabilities)
+    np.testing.assert_allclose(after_speech.probabilities[first : first + count], alone.probabilities, atol=0.05)
 
 
 async def test_a_closed_stream_is_never_called_again(detector: VoiceDetector) -> None:

@@ -57,6 +57,14 @@ def is_backchannel(text: str) -> bool:
     return " ".join(words) in _NO_COMMANDS or (len(words) <= 4 and all(word in _BACKCHANNELS for word in words))
 
 
+def is_meant(text: str) -> bool:
+    """Whether `text` is addressed to the agent: a command, or two words that are more than signs of listening.
+
+    One short word is not enough: recognisers make one of every cough.
+    """
+    return is_command(text) or (len(words_of(text)) >= 2 and not is_backchannel(text))
+
+
 class Interruption:
     """One speech during the agent's. Push windows and transcripts until a verdict falls."""
 
@@ -70,7 +78,7 @@ class Interruption:
     def hear(self, text: str, *, final: bool = False) -> Verdict | None:
         """A newer transcript of the speech; `final` where the recogniser has heard it to its end."""
         self._text, self._concluded = text, final
-        if is_command(text) or (len(words_of(text)) >= 2 and not is_backchannel(text)):
+        if is_meant(text):
             return Verdict.CONFIRMED
         return self._after_silence()
 
@@ -88,5 +96,5 @@ class Interruption:
     def _after_silence(self) -> Verdict | None:
         silence_ms = self._silence // SAMPLES_PER_MS
         if silence_ms >= (self.rules.silence_ms if self._concluded else self.rules.patience_ms):
-            return Verdict.REJECTED if is_backchannel(self._text) else Verdict.CONFIRMED
+            return Verdict.CONFIRMED if is_meant(self._text) else Verdict.REJECTED
         return None
