@@ -152,11 +152,7 @@ def xtts(folder: Path, *, tiny: bool) -> Iterator[dict[str, Any]]:
 
 def vllm(folder: Path, *, tiny: bool) -> Iterator[dict[str, Any]]:
     """Answers side by side from prompts that share nothing: the time to the first token, and tokens in all."""
-    from engines.vllm_backend import environment
-
-    environment.prepare()
     from engines.vllm_backend.engine import Engine
-    from engines.vllm_backend.sampling import sampling
     from tests.engines_heavy.tiny import qwen2
 
     qwen2.main(folder / "qwen2")
@@ -173,6 +169,8 @@ def vllm(folder: Path, *, tiny: bool) -> Iterator[dict[str, Any]]:
         "gpu_memory_utilization": 0.2 if tiny else 0.8, "enforce_eager": tiny,
     }  # fmt: skip
     engine = Engine(arguments)
+    from engines.vllm_backend.sampling import sampling  # imports vLLM, for which the engine has made the process ready
+
     params = sampling({"temperature": 0, "max_tokens": LLM_ANSWER_TOKENS, "ignore_eos": True}, stream=True)
     numbers = count()
 

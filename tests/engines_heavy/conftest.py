@@ -41,10 +41,12 @@ def tiny_weights(script: str, environment_folder: Path) -> Path:
     source = Path(__file__).with_name("tiny") / script
     folder = WEIGHTS / f"{source.stem}-{hashlib.sha256(source.read_bytes()).hexdigest()[:12]}"
     if not folder.is_dir():
-        unfinished = folder.with_suffix(".making")
+        unfinished = WEIGHTS / f"making-{source.stem}"
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(parents=True)
         subprocess.run([environment_folder / "bin" / "python", source, unfinished], check=True, timeout=300)
+        for outdated in WEIGHTS.glob(f"{source.stem}-*"):  # made by an earlier form of the script
+            shutil.rmtree(outdated)
         unfinished.rename(folder)
     return folder
 

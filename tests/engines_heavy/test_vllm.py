@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import signal
 import tempfile
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from orchestrator.triton.client import TritonClient
 from orchestrator.triton.llm import TritonLlm
 from tests.engines_heavy.conftest import Serve, environment, tiny_weights
 from tests.engines_heavy.inference import Response, answer, call, metric, refusal, settled, until
-from tests.engines_heavy.processes import descendants, running, server_process, until_ended
+from tests.engines_heavy.processes import descendants, server_process, until_ended
 from tests.servers.triton import RunningTriton
 
 pytestmark = [pytest.mark.engines, pytest.mark.timeout(500)]
@@ -229,10 +230,13 @@ async def test_a_killed_engine_fails_its_requests_and_comes_back_by_itself(serve
             await asyncio.sleep(0.5)
 
 
-async def test_a_killed_model_process_leaves_no_engine_behind(server: RunningTriton) -> None:
-    assert running(engine_process(server))
-    stub = model_process(server)
+async def test_a_killed_model_process_leaves_no_engine_and_no_memory_behind(server: RunningTriton) -> None:
+    engine, stub = engine_process(server), model_process(server)
+    shared = set(re.findall(r"/dev/shm/psm_\w+", Path(f"/proc/{engine}/maps").read_text()))
     left = set(descendants(stub))
+    assert shared
+    await asyncio.sleep(1.5)  # the guard looks once a second
     os.kill(stub, signal.SIGKILL)
     await until_ended(left, timeout_s=30)
+    assert not [path for path in shared if Path(path).exists()]
     assert not list(Path(tempfile.gettempdir()).glob(f"goassist-vllm-{stub}-*"))

@@ -90,7 +90,6 @@ async def test_an_end_without_more_speech_is_answered_by_what_the_flush_found(se
 
 async def test_sixteen_utterances_share_calls_and_get_each_its_own_transcript(server: RunningTriton) -> None:
     names = ("weather", "what_date", "read_books", "help_me")
-    alone = [await transcribed(server, recording(name)) for name in names]
 
     def counted() -> tuple[float, float]:
         batches = metric(server.metrics_url, "goassist_asr_decode_batches_total")
@@ -101,7 +100,7 @@ async def test_sixteen_utterances_share_calls_and_get_each_its_own_transcript(se
             return await spoken.say(recording(name), end=True)
 
     expected = [await whole(name) for name in names]
-    assert all(each.text for each in alone)
+    assert len({each.text for each in expected}) > 1
     await settled(lambda: counted()[1])
     before = counted()
     together = await asyncio.gather(*(whole(name) for name in names * 4))
