@@ -1,7 +1,8 @@
 """NumPy arrays ⇄ the tensors of Triton's gRPC protocol (KServe v2, raw contents).
 
-Written over the protocol's own messages: tritonclient's InferInput and InferResult cost several times as much per
-chunk, and a call makes some twenty requests a second.
+Written over the protocol's own messages, since tritonclient's async API ends a stream that a time-out or a cancelled
+caller interrupts. To make a request of 160 ms of sound costs 10 µs (14 µs with tritonclient's wrappers); of the 0.28 ms
+of CPU that it costs in all, from microphone to transcript, most is gRPC's.
 """
 
 from collections.abc import Mapping

@@ -299,6 +299,19 @@ async def test_a_sequence_that_is_silent_for_too_long_must_start_anew(tmp_path: 
         await client.close()
 
 
+async def test_a_caller_that_vanishes_in_mid_utterance_leaves_its_decoder_to_others(tmp_path: Path) -> None:
+    decoders = 'key: "decoders" value { string_value: '
+    with run_triton(asr_alone(tmp_path, **{f'{decoders}"6" }}': f'{decoders}"1" }}'})) as triton:
+        vanishing = TritonClient(triton.grpc_url)
+        samples = np.frombuffer(recording("weather.wav"), np.int16)[np.newaxis]
+        await ask(vanishing, new_sequence(), samples, sequence_start=True)
+        await vanishing.close()
+        client = TritonClient(triton.grpc_url)
+        transcript = await recognise(TritonAsr(client), recording("what_time_is_it.wav") + PAUSE)
+        assert transcript.text == "what time is it"
+        await client.close()
+
+
 async def test_an_utterance_that_never_ends_is_refused_further_sound(tmp_path: Path) -> None:
     limit = 'key: "max_utterance_s" value { string_value: '
     repository = asr_alone(tmp_path, **{f'{limit}"300" }}': f'{limit}"2" }}'})
