@@ -1,5 +1,6 @@
 """The whole product as a user starts it: `goassist up` as a process of its own, on free ports."""
 
+import asyncio
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +84,13 @@ class Stack:
             self.process.kill()
             self.process.wait()
             raise
+
+
+async def eventually(condition: Callable[[], object], within_s: float) -> None:
+    """Wait until `condition()` holds; what is asked is another process, so it is polled."""
+    async with asyncio.timeout(within_s):
+        while not await asyncio.to_thread(condition):
+            await asyncio.sleep(0.2)
 
 
 def metric(exposition: str, name: str) -> float:

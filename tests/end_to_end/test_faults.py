@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -16,16 +15,9 @@ from goassist_client.client import VoiceClient
 from goassist_client.errors import CallError
 
 from tests.end_to_end.conftest import ARTIFACTS, AUDIO
-from tests.end_to_end.stack import Stack, descendants
+from tests.end_to_end.stack import Stack, descendants, eventually
 
 GONE_WITHIN_S = 20.0
-
-
-async def eventually(condition: Callable[[], object], within_s: float) -> None:
-    """Wait until `condition()` holds; what is asked is another process, so it is polled."""
-    async with asyncio.timeout(within_s):
-        while not await asyncio.to_thread(condition):
-            await asyncio.sleep(0.2)
 
 
 def sessions(stack: Stack) -> int:
