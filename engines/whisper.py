@@ -123,8 +123,7 @@ class Whisper:
         prompts, length, limit = [], 0, 0
         for window, tokenizer in zip(windows, tokenizers, strict=True):
             prompt = [*window.hotwords, *tokenizer.sot_sequence, tokenizer.no_timestamps]
-            expected = TOKENS_AT_LEAST + int(_seconds(window) * TOKENS_PER_S)
-            limit = max(limit, min(MAX_TOKENS, expected), min(MAX_TOKENS, len(window.prefix) + TOKENS_AT_LEAST))
+            limit = max(limit, _most_tokens(window))
             length = max(length, len(prompt))
             prompts.append([*prompt, *window.prefix])
         self.calls += 1
@@ -157,7 +156,8 @@ class Whisper:
         return [next(code for code in each if code in self._tokenizers) for each in ranked]
 
     def _believed(self, window: Window, tokenizer: Tokenizer, result: Any) -> tuple[Unit, ...] | None:
-        tokens = [token for token in result.sequences_ids[0] if token < tokenizer.eot]
+        # The call's limit is that of its longest window.
+        tokens = [token for token in result.sequences_ids[0] if token < tokenizer.eot][: _most_tokens(window)]
         log_probability = result.scores[0] * len(tokens) / (len(tokens) + 1)
         if result.no_speech_prob > self._limits.no_speech and log_probability < self._limits.log_probability:
             tokens = list(window.prefix)
@@ -199,8 +199,8 @@ def check_folder(folder: Path) -> None:
     if missing:
         name = folder.name or "whisper-large-v3-turbo"
         raise ModelSetupError(
-            f"Whisper's weights are not in '{folder}' ({', '.join(missing)} missing): run `goassist models pull {name}`, "
-            "or set model_path in the asr model's configuration"
+            f"Whisper's weights are not in '{folder}' ({', '.join(missing)} missing): "
+            f"run `goassist models pull {name}`, or set model_path in the asr model's configuration"
         )
 
 
@@ -210,6 +210,11 @@ def checked_language(language: str, languages: Sequence[str]) -> str:
     if code not in languages:
         raise InvalidInputError(f"unknown language {language!r}; available: {', '.join(sorted(languages))}")
     return code
+
+
+def _most_tokens(window: Window) -> int:
+    spoken = int(_seconds(window) * TOKENS_PER_S)
+    return min(MAX_TOKENS, TOKENS_AT_LEAST + max(spoken, len(window.prefix)))
 
 
 def _seconds(window: Window) -> float:
