@@ -1,6 +1,7 @@
 """Triton's Python backend as engines see it: parameters, tensors in, chunks out, one final flag, metrics.
 
-The only importer of triton_python_backend_utils. A model that streams (engines/streams.py) is this much:
+The only importer of triton_python_backend_utils beside engines/bls.py. A model that streams (engines/streams.py) is
+this much:
 
     from collections.abc import Generator
     from engines.errors import InvalidInputError

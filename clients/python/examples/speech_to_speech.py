@@ -65,7 +65,16 @@ def converse(url: str, audio: npt.NDArray[np.int16], **texts: str | None) -> Ite
         finally:
             if running:  # docs/models.md says why a cancellation is a request
                 client.async_stream_infer(MODEL, inputs, parameters={"goassist_cancel": request_id})
+                _read_out(arrived)
             client.stop_stream()
+
+
+def _read_out(arrived: "queue.SimpleQueue[tuple[Any, Any]]") -> None:
+    """Wait for the end of a request that was cancelled."""
+    while True:
+        result, error = arrived.get(timeout=TIMEOUT_S)
+        if error is not None or result.get_response().parameters["triton_final_response"].bool_param:
+            return
 
 
 def read_wav(path: str) -> npt.NDArray[np.int16]:

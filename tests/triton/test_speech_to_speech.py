@@ -1,0 +1,159 @@
+"""The whole agent as one Triton model, asked with tritonclient alone by the example of clients/python."""
+
+import asyncio
+import importlib.util
+import json
+import subprocess
+import sys
+import wave
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+from tritonclient.utils import InferenceServerException
+
+from tests.servers.triton import ROOT, RunningTriton
+from tests.triton.metrics import metric, until_metric
+
+EXAMPLE = ROOT / "clients" / "python" / "examples" / "speech_to_speech.py"
+AUDIO = ROOT / "tests" / "audio"
+SILENCE = np.zeros(16_000, np.int16)
+CANCELLED = "goassist_{}_cancelled_total"
+
+
+def load_example() -> ModuleType:
+    specification = importlib.util.spec_from_file_location("speech_to_speech", EXAMPLE)
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    sys.modules[specification.name] = module  # dataclasses look their module up
+    specification.loader.exec_module(module)
+    return module
+
+
+example = load_example()
+
+
+def recording(name: str) -> np.ndarray:
+    samples: np.ndarray = example.read_wav(str(AUDIO / f"{name}.wav"))
+    return samples
+
+
+def events(pieces: list[Any]) -> list[dict[str, Any]]:
+    return [piece.event for piece in pieces if piece.event]
+
+
+def ask(triton: RunningTriton, samples: np.ndarray, **texts: str) -> list[Any]:
+    return list(example.converse(triton.grpc_url, samples, **texts))
+
+
+def test_a_turn_is_understood_answered_and_spoken(triton: RunningTriton) -> None:
+    pieces = ask(triton, recording("what_is_your_name"))
+    told = events(pieces)
+    assert told[0] == {"type": "transcript", "text": "what is your name"}
+    written = "".join(event["delta"] for event in told if event["type"] == "text_delta")
+    assert "GoAssist" in written
+    assert told[-1] == {"type": "done", "text": written, "finish_reason": "stop"}
+    sound = np.concatenate([piece.audio for piece in pieces])
+    assert {piece.sample_rate for piece in pieces if len(piece.audio)} == {16_000}
+    assert len(sound) > 16_000
+    assert np.sqrt(np.mean(sound.astype(float) ** 2)) > 500
+
+
+def test_the_first_sentence_is_heard_while_the_story_is_being_written(triton: RunningTriton) -> None:
+    order = [
+        "audio" if piece.event is None else piece.event["type"] for piece in ask(triton, recording("tell_me_a_story"))
+    ]
+    first_sound, last_text = order.index("audio"), len(order) - 1 - order[::-1].index("text_delta")
+    assert order[:first_sound].count("text_delta") < 0.5 * order.count("text_delta")
+    assert order[first_sound:last_text].count("audio") > 20
+    assert order[-1] == "done"
+
+
+def test_silence_is_answered_by_silence(triton: RunningTriton) -> None:
+    pieces = ask(triton, SILENCE)
+    assert [event["type"] for event in events(pieces)] == ["transcript", "done"]
+    assert not any(len(piece.audio) for piece in pieces)
+
+
+def test_a_turn_longer_than_one_request_of_asr_is_understood(triton: RunningTriton) -> None:
+    question = np.concatenate([np.zeros(25 * 16_000, np.int16), recording("what_is_your_name")])
+    assert "name" in events(ask(triton, question))[0]["text"]
+
+
+def test_history_instructions_and_voice_reach_the_models(triton: RunningTriton) -> None:
+    messages = [{"role": "user", "content": "Hi."}, {"role": "assistant", "content": "The lamp is green."}]
+    told = events(ask(triton, recording("repeat_that"), messages=json.dumps(messages), instructions="Be brief."))
+    assert "The lamp is green." in told[-1]["text"]
+    name = recording("what_is_your_name")
+    slt, rms = (sum(len(p.audio) for p in ask(triton, name, voice=voice)) for voice in ("slt", "rms"))
+    assert slt != rms
+
+
+@pytest.mark.parametrize(
+    ("samples", "texts", "said"),
+    [
+        (SILENCE[:0], {}, "audio is empty"),
+        (SILENCE, {"messages": "{"}, "messages is not valid JSON"),
+        (SILENCE, {"messages": "{}"}, "messages must be a JSON array"),
+        (SILENCE, {"messages": '[{"role": "user"}]'}, r"messages\[0\] must be an object"),
+        (SILENCE, {"messages": '[{"role": "robot", "content": "x"}]'}, "role must be one of"),
+    ],
+)
+def test_bad_input_is_refused_with_what_is_wrong_and_the_next_request_works(
+    triton: RunningTriton, samples: np.ndarray, texts: dict[str, str], said: str
+) -> None:
+    with pytest.raises(InferenceServerException, match=said):
+        ask(triton, samples, **texts)
+    assert events(ask(triton, SILENCE))[-1]["type"] == "done"
+
+
+def test_what_fails_after_the_first_event_is_the_last_event(triton: RunningTriton) -> None:
+    told = events(ask(triton, recording("what_is_your_name"), voice="bob"))
+    assert told[0]["type"] == "transcript"
+    assert (told[-1]["type"], told[-1]["code"]) == ("error", "invalid_input")
+    assert "unknown voice 'bob'" in told[-1]["message"]
+    assert events(ask(triton, recording("what_is_your_name")))[-1]["type"] == "done"
+
+
+async def test_cancelling_the_turn_cancels_the_answer_and_its_speech(triton: RunningTriton) -> None:
+    models = ("llm", "speech_to_speech")
+    before = {model: metric(triton.metrics_url, CANCELLED.format(model)) for model in models}
+
+    def hear_a_moment() -> None:
+        with closing(example.converse(triton.grpc_url, recording("tell_me_a_story"))) as pieces:
+            next(piece for piece in pieces if len(piece.audio))
+
+    await asyncio.to_thread(hear_a_moment)
+    for model in models:
+        reached = await until_metric(triton.metrics_url, CANCELLED.format(model), before[model] + 1)
+        assert reached == before[model] + 1, model
+
+
+def test_five_turns_at_once_some_of_them_cancelled_do_not_disturb_each_other(triton: RunningTriton) -> None:
+    story, name = recording("tell_me_a_story"), recording("what_is_your_name")
+
+    def caller(number: int) -> None:
+        for _ in range(4):
+            if number % 2:
+                with closing(example.converse(triton.grpc_url, story)) as pieces:
+                    heard = 0
+                    while heard < 4_000 * number:
+                        heard += len(next(pieces).audio)
+            else:
+                assert events(ask(triton, name))[-1]["text"].startswith("My name is GoAssist.")
+
+    with ThreadPoolExecutor(5) as callers:
+        list(callers.map(caller, range(5)))
+
+
+def test_the_example_saves_the_answer(triton: RunningTriton, tmp_path: Path) -> None:
+    arguments = [str(AUDIO / "what_is_your_name.wav"), "--url", triton.grpc_url, "--save", str(tmp_path / "answer.wav")]
+    done = subprocess.run([sys.executable, EXAMPLE, *arguments], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.startswith("You: what is your name\nAgent: My name is GoAssist.")
+    with wave.open(str(tmp_path / "answer.wav")) as file:
+        assert file.getnframes() > 16_000
