@@ -82,7 +82,8 @@ async def _lifespan(app: FastAPI, settings: Settings, metrics: Metrics) -> Async
         questions |= {"asr": partial(triton.model_ready, "asr"), "tts": partial(triton.model_ready, "tts")}
         llm: LanguageModel
         if settings.llm_base_url is None:
-            llm = TritonLlm(triton, ChatTemplate().render)
+            folder = settings.llm_template
+            llm = TritonLlm(triton, (ChatTemplate.from_directory(folder) if folder else ChatTemplate()).render)
             questions["llm"] = partial(triton.model_ready, "llm")
         else:
             llm = elsewhere = OpenAiLlm(

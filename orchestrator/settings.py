@@ -87,6 +87,10 @@ class Settings(BaseSettings):
     )
     llm_model: str | None = Field(None, description="model of LLM_BASE_URL; without it the server's first")
     llm_api_key: SecretStr | None = Field(None, description="key for LLM_BASE_URL, where it wants one")
+    llm_template: Path | None = Field(
+        None,
+        description="folder of the llm model's tokenizer_config.json and tokenizer.json, whose chat template is used",
+    )
     profile: str = Field(
         "embedded", pattern=r"^\w+$", description="model configuration of `goassist up`: embedded, cpu, …"
     )

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -9,8 +10,10 @@ import pytest
 from openai.types.realtime import ClientSecretCreateResponse
 
 from orchestrator.app import BROWSER_PAGE
+from orchestrator.errors import ConfigurationError
 from tests.servers.orchestrator import RunningOrchestrator, run_orchestrator
 from tests.servers.triton import RunningTriton
+from tests.triton.test_prompt import model_folder
 
 # Nothing listens there.
 NO_TRITON = "127.0.0.1:1"
@@ -133,6 +136,23 @@ async def test_the_schema_names_the_whole_surface(alone: RunningOrchestrator) ->
         "application/sdp",
         "multipart/form-data",
     }
+
+
+# The language model's template.
+
+
+async def test_the_models_own_chat_template_renders_the_conversation(triton: RunningTriton, tmp_path: Path) -> None:
+    folder = model_folder(tmp_path, "What is your name?{% for message in messages %}{% endfor %}")
+    async with run_orchestrator(triton_url=triton.grpc_url, llm_template=folder) as running, http(running) as client:
+        session = (await client.post("/sessions", json={})).json()["session_id"]
+        answer = await client.post(f"/sessions/{session}/chat", json={"message": "Tell me a story."})
+    assert answer.json()["response"].startswith("My name is GoAssist.")
+
+
+async def test_a_folder_without_a_chat_template_stops_the_start(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"tokenizer_config\.json is missing"):
+        async with run_orchestrator(triton_url=NO_TRITON, llm_template=tmp_path):
+            pass
 
 
 # Bad input.

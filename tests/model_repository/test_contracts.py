@@ -105,7 +105,8 @@ def python_file(path: Path) -> Path:
 
 
 def test_the_models_of_a_conversation_are_there() -> None:
-    assert {"asr", "llm", "tts", "speech_to_speech"} <= {folder.name for folder in REPOSITORY.iterdir()} <= set(CONTRACTS)
+    there = {folder.name for folder in REPOSITORY.iterdir()}
+    assert {"asr", "llm", "tts", "speech_to_speech"} <= there <= set(CONTRACTS)
 
 
 @each_model
