@@ -22,6 +22,7 @@ from orchestrator.triton.process import ServerProcess
 LOGGER = logging.getLogger(__name__)
 HOST = "127.0.0.1"
 POLL_INTERVAL_S = 0.1
+MODELS_CHECK_S = 1.0
 FIRST_BACKOFF_S, LAST_BACKOFF_S = 0.5, 30.0
 STEADY_AFTER_S = 60.0  # a server that was ready for so long begins again with the shortest back-off
 
@@ -189,7 +190,7 @@ class EmbeddedTriton:
         while True:
             if self._process:
                 ready_at = time.monotonic()
-                code = await self._process.exit_code()
+                code = await self._end_of(self._process)
                 LOGGER.error("Triton died (%s); it is restarted", _describe(code))
                 self._process.kill()
                 await self._process.reap()
@@ -204,6 +205,18 @@ class EmbeddedTriton:
                 await self._start(installation, workspace)
             except ConfigurationError as error:
                 LOGGER.error("Triton could not be restarted, next try in %.1f s: %s", backoff_s, error)
+
+    async def _end_of(self, process: ServerProcess) -> int:
+        """The exit code of a server that has died, by itself or because one of its models did.
+
+        Triton 2.51 does not restart a decoupled model whose process has died: it stays ready and fails each request.
+        """
+        models = process.models()
+        while not await process.wait(timeout_s=MODELS_CHECK_S):
+            if not models <= process.models():
+                LOGGER.error("a model's process died, which Triton does not mend: it is ended and restarted")
+                process.kill()
+        return await process.exit_code()
 
     def _command(self, installation: Installation, workspace: Workspace) -> list[str]:
         command = [

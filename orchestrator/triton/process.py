@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Self
 
 from orchestrator.triton.server_log import ServerLog
@@ -52,6 +53,14 @@ class ServerProcess:
         done, _ = await asyncio.wait({self._exited}, timeout=timeout_s)
         return bool(done)
 
+    def models(self) -> set[int]:
+        """Process ids of the Python models that live."""
+        found = set()
+        for children in Path(f"/proc/{self.pid}/task").glob("*/children"):
+            with contextlib.suppress(OSError):  # a thread that has ended meanwhile
+                found |= {int(pid) for pid in children.read_text().split()}
+        return {pid for pid in found if _lives(pid)}
+
     async def stop(self, timeout_s: float) -> None:
         try:
             with contextlib.suppress(ProcessLookupError):
@@ -78,6 +87,13 @@ class ServerProcess:
         assert self._process.stdout is not None
         while output := await self._process.stdout.read(65_536):
             self.log.feed(output)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 async def _exit_of(process: asyncio.subprocess.Process) -> int:

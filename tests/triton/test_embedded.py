@@ -100,6 +100,22 @@ async def test_a_server_that_dies_is_restarted_at_the_same_addresses(repository:
         await client.close()
 
 
+async def test_a_model_whose_process_dies_is_brought_back(repository: Path) -> None:
+    changes: asyncio.Queue[TritonState] = asyncio.Queue()
+    async with EmbeddedTriton(repository, ports=ANY_PORTS, on_state=changes.put_nowait) as triton:
+        while changes.get_nowait() is not TritonState.READY:
+            pass
+        threads = Path(f"/proc/{triton.pid}/task").glob("*/children")
+        model = next(int(pid) for thread in threads for pid in thread.read_text().split())
+        os.kill(model, signal.SIGKILL)
+        async with asyncio.timeout(30):
+            while await changes.get() is not TritonState.READY:
+                pass
+        client = TritonClient(triton.grpc_url)
+        assert await client.model_ready("streams")
+        await client.close()
+
+
 async def test_a_server_that_cannot_be_restarted_is_tried_again_until_it_can(repository: Path) -> None:
     changes: asyncio.Queue[TritonState] = asyncio.Queue()
     async with EmbeddedTriton(repository, ports=ANY_PORTS, on_state=changes.put_nowait) as triton:
