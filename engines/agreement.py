@@ -5,7 +5,7 @@ decoding as its beginning, so it never changes; settled words leave the window w
 After "Turning Whisper into Real-Time Transcription System" (Macháček, Dabre, Bojar 2023), LocalAgreement-2.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, takewhile
 
@@ -69,8 +69,9 @@ class Agreement:
         """Take the next hypothesis for the window, which begins with `prefix`; `settle` what it agrees on."""
         same = takewhile(lambda pair: pair[0] == pair[1], zip(self.latest.tokens, decoded.tokens, strict=False))
         agreed = sum(1 for _ in same)
-        ends = accumulate(len(unit.tokens) for unit in decoded.units)
-        count = sum(1 for end in ends if end <= agreed)
+        # A word that the other hypothesis goes on with ("what", "whatever") is another word.
+        ends = {end for end in _ends(self.latest.units) if end <= agreed}
+        count = sum(1 for end in _ends(decoded.units) if end in ends)
         tokens = Decoded(decoded.units[:count]).tokens
         if settle and len(tokens) > len(self.prefix):
             self.prefix, self._settled = tokens, _text(decoded.units[:count])
@@ -111,8 +112,12 @@ class Agreement:
         return tuple(words)
 
     def _settled_units(self) -> int:
-        ends = accumulate(len(unit.tokens) for unit in self.latest.units)
-        return sum(1 for end in ends if end <= len(self.prefix))
+        return sum(1 for end in _ends(self.latest.units) if end <= len(self.prefix))
+
+
+def _ends(units: Sequence[Unit]) -> Iterator[int]:
+    """How many tokens there are up to the end of each unit."""
+    return accumulate(len(unit.tokens) for unit in units)
 
 
 def _text(units: Sequence[Unit]) -> str:
