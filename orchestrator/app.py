@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from orchestrator import probes
+from orchestrator.admission import Admission
 from orchestrator.errors import GoAssistError
 from orchestrator.gate import Gate
 from orchestrator.models import LanguageModel, Models
@@ -96,9 +97,11 @@ async def _lifespan(app: FastAPI, settings: Settings, metrics: Metrics) -> Async
         registry: Registry[Call] = Registry(
             max_sessions=settings.max_concurrent_sessions, idle_timeout_s=settings.session_idle_timeout_s
         )
+        admission = Admission(settings.max_frame_lateness_ms / 1000, lateness=plane.ticker.lateness)
         app.state.services = Services(
             settings=settings,
             registry=registry,
+            admission=admission,
             readiness=ReadinessCheck({"triton": triton.server_ready, **questions}),
             shared=Shared(models, VoiceDetector(), plane, metrics),
             keys=Keys(revealed(settings.api_key)),
@@ -108,7 +111,7 @@ async def _lifespan(app: FastAPI, settings: Settings, metrics: Metrics) -> Async
         # What lives as long as the process is not looked at again: a full collection among many calls takes 60 ms.
         gc.collect()
         gc.freeze()
-        lag = asyncio.create_task(metrics.measure_loop_lag(), name="loop lag")
+        lag = asyncio.create_task(metrics.measure_loop_lag(admission.note_lag), name="loop lag")
         stack.callback(lag.cancel)
         stack.push_async_callback(registry.drain, 0)
         yield

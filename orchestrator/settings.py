@@ -57,6 +57,9 @@ class Settings(BaseSettings):
     max_concurrent_sessions: int = Field(
         100, ge=1, le=10_000, description="calls at the same time, 1 to 10000; the next is refused with 503"
     )
+    max_frame_lateness_ms: float = Field(
+        40, gt=0, le=10_000, description="milliseconds of lateness beyond which no further call is taken, up to 10000"
+    )
     session_idle_timeout_s: float = Field(
         300, ge=1, le=86_400, description="seconds without a word from either side that end a call, 1 to 86400"
     )

@@ -8,6 +8,7 @@ from fastapi import Depends, HTTPException
 from openai.types.realtime import RealtimeSessionCreateRequest
 from starlette.requests import HTTPConnection
 
+from orchestrator.admission import Admission
 from orchestrator.config import SessionConfig, TurnDetection
 from orchestrator.errors import CapacityError, InvalidRequestError
 from orchestrator.readiness import ReadinessCheck
@@ -29,6 +30,7 @@ class Services:
 
     settings: Settings
     registry: Registry[Call]
+    admission: Admission
     readiness: ReadinessCheck
     shared: Shared
     keys: Keys
@@ -82,6 +84,11 @@ class Services:
             self.registry.check_capacity()
         except CapacityError:
             self.shared.metrics.session_rejected("draining" if self.registry.draining else "capacity")
+            raise
+        try:
+            self.admission.check(active=len(self.registry))
+        except CapacityError:
+            self.shared.metrics.session_rejected("late")
             raise
 
 

@@ -98,13 +98,15 @@ class Metrics:
         """The text format, of media type `CONTENT_TYPE`."""
         return generate_latest(self.registry)
 
-    async def measure_loop_lag(self) -> None:
-        """Measure for ever how late timers run."""
+    async def measure_loop_lag(self, note: Callable[[float], None]) -> None:
+        """Measure for ever how late timers run, in seconds; `note` is told of each."""
         loop = asyncio.get_running_loop()
         while True:
             due = loop.time() + LAG_PROBE_S
             await asyncio.sleep(LAG_PROBE_S)
-            self._lag.observe(max(0.0, loop.time() - due))
+            lag_s = max(0.0, loop.time() - due)
+            self._lag.observe(lag_s)
+            note(lag_s)
 
     def _turn(self, metrics: told.TurnMetrics) -> None:
         for name, histogram in self._stages.items():
