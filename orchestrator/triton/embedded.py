@@ -98,6 +98,7 @@ class EmbeddedTriton:
         self._environment = environment or {}
         self._on_state = on_state
         self._process: ServerProcess | None = None
+        self._processes_of_models: set[int] = set()
         self._stack = contextlib.ExitStack()
 
     @property
@@ -151,10 +152,12 @@ class EmbeddedTriton:
         process = await ServerProcess.start(
             self._command(installation, workspace),
             {**installation.environment(os.environ), **self._environment},
+            stop_timeout_s=self._stop_timeout_s,
         )
         client = TritonClient(self.grpc_url)
         try:
             await self._until_ready(process, client)
+            models = process.models()
         except BaseException:
             process.kill()
             await process.reap()
@@ -162,7 +165,7 @@ class EmbeddedTriton:
             raise
         finally:
             await client.close()
-        self._process = process
+        self._process, self._processes_of_models = process, models
         self._enter_state(TritonState.READY)
 
     async def _until_ready(self, process: ServerProcess, client: TritonClient) -> None:
@@ -211,9 +214,8 @@ class EmbeddedTriton:
 
         Triton 2.51 does not restart a decoupled model whose process has died: it stays ready and fails each request.
         """
-        models = process.models()
         while not await process.wait(timeout_s=MODELS_CHECK_S):
-            if not models <= process.models():
+            if not self._processes_of_models <= process.models():
                 LOGGER.error("a model's process died, which Triton does not mend: it is ended and restarted")
                 process.kill()
         return await process.exit_code()

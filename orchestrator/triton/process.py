@@ -13,14 +13,26 @@ from typing import Self
 from orchestrator.triton.server_log import ServerLog
 
 LOGGER = logging.getLogger(__name__)
-# Asks the kernel to end the server when the starting thread dies, however it dies, then becomes the server.
-# Not a preexec_fn, which would run Python code between fork and exec of a process full of gRPC's threads.
+# Leaves a guard in the process group, asks the kernel to end the server when the starting thread dies, however it
+# dies, then becomes the server. Not a preexec_fn, which would run Python code between fork and exec of a process full
+# of gRPC's threads. The guard, which is not the server's child, waits at a pipe for the end of the caller and then ends
+# the group where the server has not ended as it was asked to: one that is stuck never does.
 _LAUNCHER = """
 import ctypes, os, signal, sys
+caller, wait_s, *command = sys.argv[1:]
+if (child := os.fork()) == 0:
+    if os.fork() == 0:
+        os.closerange(1, 3)
+        os.execv("/bin/sh", ["sh", "-c", f"read gone; sleep {wait_s}; kill -9 0"])
+    os._exit(0)
+os.waitpid(child, 0)
+os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
 ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
-if os.getppid() == int(sys.argv[1]):
-    os.execv(sys.argv[2], sys.argv[2:])
+if os.getppid() == int(caller):
+    os.execv(command[0], command)
 """
+# Beyond its own time-out for live streams: the server then ends its models.
+STOP_MARGIN_S = 3.0
 
 
 class ServerProcess:
@@ -34,11 +46,12 @@ class ServerProcess:
         self._reading = asyncio.create_task(self._read(), name="triton log")
 
     @classmethod
-    async def start(cls, command: Sequence[str], environment: Mapping[str, str]) -> Self:
+    async def start(cls, command: Sequence[str], environment: Mapping[str, str], *, stop_timeout_s: float) -> Self:
+        guard_wait_s = f"{stop_timeout_s + STOP_MARGIN_S:g}"
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid()), *command),
+            *(sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid()), guard_wait_s, *command),
             env=environment,
-            stdin=asyncio.subprocess.DEVNULL,
+            stdin=asyncio.subprocess.PIPE,  # open as long as this process lives
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             start_new_session=True,
@@ -65,9 +78,8 @@ class ServerProcess:
         try:
             with contextlib.suppress(ProcessLookupError):
                 self._process.terminate()
-            # The server waits up to its own time-out for live streams, then ends its models.
-            if not await self.wait(timeout_s=timeout_s + 3.0):
-                LOGGER.warning("Triton did not stop within %.0f s and is killed", timeout_s + 3.0)
+            if not await self.wait(timeout_s=timeout_s + STOP_MARGIN_S):
+                LOGGER.warning("Triton did not stop within %.0f s and is killed", timeout_s + STOP_MARGIN_S)
         finally:
             self.kill()
         await self.reap()

@@ -227,7 +227,7 @@ from pathlib import Path
 from orchestrator.triton.embedded import EmbeddedTriton, Ports
 
 async def main():
-    async with EmbeddedTriton(Path(sys.argv[1]), ports=Ports(0, 0, 0)) as triton:
+    async with EmbeddedTriton(Path(sys.argv[1]), ports=Ports(0, 0, 0), stop_timeout_s=1) as triton:
         print(triton.pid, flush=True)
         await asyncio.Event().wait()
 
@@ -254,6 +254,20 @@ async def test_the_server_dies_with_a_killed_parent_and_the_next_start_removes_w
         assert left not in own_temporary_folder.iterdir()
         assert not list(SHARED_MEMORY.glob(f"{left.name}-*"))
     assert not list(own_temporary_folder.iterdir())
+
+
+async def test_a_stuck_server_dies_with_a_killed_parent_too(repository: Path, own_temporary_folder: Path) -> None:
+    parent = subprocess.Popen(
+        [sys.executable, "-c", RUN_AND_TELL, str(repository)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert parent.stdout is not None
+        pid = int(await asyncio.to_thread(parent.stdout.readline))
+        os.kill(pid, signal.SIGSTOP)  # it does not answer any signal but SIGKILL
+    finally:
+        parent.kill()
+        parent.communicate()
+    await until_gone(pid)
 
 
 async def test_two_servers_run_side_by_side_without_touching_each_other(repository: Path) -> None:
