@@ -1,127 +1,28 @@
 """Speech recognition by Whisper (faster-whisper), streamed by local agreement, on a GPU or a CPU.
 
 One thread decodes. Each time it takes all utterances of which an answer is due, whatever their sessions, and decodes
-them in one call of CTranslate2; what arrives meanwhile is the next batch. So the batches grow with the load.
+them in one call of CTranslate2; what arrives meanwhile is the next batch. So the batches grow with the load. A piece
+that asks for a partial result waits for the call that it brings about while calls are quick; once they are not, it is
+answered at once by what is known, and the newer hypothesis goes with the next piece.
 """
 
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from engines.agreement import Agreement
-from engines.audio import AUDIBLE_RMS, BYTES_PER_S, has_voice, is_above
+from engines.audio import BYTES_PER_S
 from engines.errors import EngineUnavailableError, InvalidInputError, ModelSetupError
 from engines.parameters import Parameters
 from engines.transcriber import Ask, Hypothesis, Piece
-from engines.whisper import Limits, Result, Whisper, Window, check_folder, checked_language
+from engines.whisper import Limits, Whisper, Window, check_folder, checked_language
+from engines.whisper_utterance import Utterance
 
 LOGGER = logging.getLogger(__name__)
-TRIM_S = 20.0  # from here on the settled beginning of a window goes
-MAX_WINDOW_S = 28.0  # a longer one is decoded in parts
-KEPT_S, LEAST_CUT_S = 4.0, 14.0  # of such a window: its end stays, and this much of its beginning goes at least
-SETTLED_CUT_S = 2.0  # less settled sound is not worth a cut
-AGREE_S = 0.3  # hypotheses about nearly the same sound agree on its half-spoken end, too
-LANGUAGE_S = 3.0  # after so much sound a detected language stays
-LEAD_S = 1.0  # silence that is kept before speech
+QUICK_S = 0.16  # callers send a piece so often
 CLOSE_TIMEOUT_S = 5.0
-_VOICE_BYTES = BYTES_PER_S  # voice is looked for in stretches of one second
-
-
-class Utterance:
-    """The sound of one utterance that is not settled yet, and what was understood. Its owner holds a lock."""
-
-    def __init__(self, language: str | None, hotwords: tuple[int, ...]) -> None:
-        self.language = language
-        self.waiting: deque[Piece[Utterance]] = deque()
-        self.forgotten = False
-        self._hotwords = hotwords
-        self._agreement = Agreement()
-        self._sound = bytearray()
-        self._start_s = 0.0  # of the window in the utterance
-        self._decoded = 0  # bytes of the window that the latest hypothesis is for
-        self._voiced = False
-
-    @property
-    def urgent(self) -> bool:
-        """Whether more than a partial result is waited for."""
-        return any(piece.ask is not Ask.PARTIAL for piece in self.waiting)
-
-    def hear(self, pcm16_16k: bytes) -> None:
-        """More sound. As long as there is no voice in it, only its last second is kept."""
-        known = max(0, len(self._sound) - _VOICE_BYTES)
-        self._sound += pcm16_16k
-        if not self._voiced:
-            self._look_for_voice(known)
-
-    def due(self, period_s: float) -> bool:
-        """Whether to decode: there is new sound, for a partial result a period of it, or word times are missing."""
-        if self.forgotten or not self._voiced:
-            return False
-        if self.urgent and self._agreement.latest.times is None:
-            return True
-        if not self.urgent and len(self._sound) - self._decoded < period_s * BYTES_PER_S:
-            return False
-        return is_above(bytes(self._sound[self._decoded :]), AUDIBLE_RMS)
-
-    def window(self) -> Window:
-        """The sound to decode."""
-        sound = bytes(self._sound[: int(MAX_WINDOW_S) * BYTES_PER_S])
-        timed = self.urgent or len(sound) > TRIM_S * BYTES_PER_S
-        return Window(sound, self.language, self._hotwords, self._agreement.prefix, timed)
-
-    def understand(self, window: Window, result: Result) -> bool:
-        """Take the result for a window; whether it was all the sound that there was when it was taken."""
-        seconds = len(window.pcm16_16k) / BYTES_PER_S
-        if seconds >= LANGUAGE_S:
-            self.language = result.language
-        if result.decoded is not None:
-            newer_s = seconds - self._decoded / BYTES_PER_S
-            self._agreement.hear(result.decoded, settle=newer_s >= AGREE_S)
-        self._decoded = len(window.pcm16_16k)
-        if seconds >= MAX_WINDOW_S:
-            self._cut_full_window()
-            return False
-        settled_s = self._agreement.settled_until() or 0.0
-        if seconds > TRIM_S and settled_s >= SETTLED_CUT_S:
-            self._cut(settled_s)
-        return True
-
-    def hypothesis(self, ask: Ask) -> Hypothesis:
-        """What is understood by now."""
-        text, stable = self._agreement.text, self._agreement.stable_chars
-        if ask is Ask.PARTIAL:
-            return Hypothesis(text, stable, is_final=False)
-        words = self._agreement.words(self._start_s)
-        return Hypothesis(text, len(text) if ask is Ask.FINAL else stable, is_final=True, words=words)
-
-    def _cut_full_window(self) -> None:
-        latest = self._agreement.latest
-        limit = MAX_WINDOW_S - KEPT_S
-        kept = [time for time in latest.times or () if time.end_s > limit]
-        self._cut(max(LEAST_CUT_S, min(limit, kept[0].start_s)) if kept else limit)
-
-    def _cut(self, at_s: float) -> None:
-        size = int(at_s * BYTES_PER_S) // 2 * 2
-        self._agreement.cut(at_s, self._start_s)
-        self._drop(size)
-        self._decoded = max(0, self._decoded - size)
-        self._voiced = False
-        self._look_for_voice(0)
-
-    def _look_for_voice(self, start: int) -> None:
-        stops = range(min(start + _VOICE_BYTES, len(self._sound)), len(self._sound) + _VOICE_BYTES, _VOICE_BYTES // 2)
-        self._voiced = any(has_voice(bytes(self._sound[max(0, stop - _VOICE_BYTES) : stop])) for stop in stops)
-        spare = len(self._sound) - int(LEAD_S * BYTES_PER_S)
-        if not self._voiced and spare > 0 and not self._agreement.latest.units:
-            self._drop(spare // 2 * 2)
-            self._decoded = 0
-
-    def _drop(self, size: int) -> None:
-        del self._sound[:size]
-        self._start_s += size / BYTES_PER_S
 
 
 class FasterWhisper:
@@ -149,7 +50,10 @@ class FasterWhisper:
         self._changed = threading.Condition()
         self._waiting: dict[int, Utterance] = {}
         self._closing = False
-        whisper.decode([Window(bytes(BYTES_PER_S))])  # the first call takes longer
+        for _ in range(2):  # the first call takes longer
+            started_at = time.monotonic()
+            whisper.decode([Window(bytes(BYTES_PER_S))])
+        self._call_s = time.monotonic() - started_at
         self._thread = threading.Thread(target=self._run, name="whisper", daemon=True)
         self._thread.start()
 
@@ -203,13 +107,22 @@ class FasterWhisper:
         return Utterance(code, self._whisper.hotword_tokens(expected) if expected else ())
 
     def transcribe(self, pieces: Sequence[Piece[Utterance]]) -> None:
-        """Queue the pieces."""
+        """Queue the pieces, or answer them where only a partial result is wanted and calls are not quick."""
+        answered: list[_Answer] = []
         with self._changed:
             for piece in pieces:
-                piece.utterance.hear(piece.pcm16_16k)
-                piece.utterance.waiting.append(piece)
-                self._waiting[id(piece.utterance)] = piece.utterance
+                utterance = piece.utterance
+                utterance.hear(piece.pcm16_16k)
+                wait = piece.ask is not Ask.PARTIAL or self._call_s <= QUICK_S
+                if wait or utterance.waiting or utterance.held:
+                    utterance.waiting.append(piece)
+                else:
+                    answered += _answers(utterance, [piece])
+                if utterance.waiting or utterance.due(self._period_s):
+                    self._waiting[id(utterance)] = utterance
             self._changed.notify()
+        for answer in answered:
+            answer.give()
 
     def forget(self, utterance: Utterance) -> None:
         """Decode it no more; pieces that wait are answered with what is known."""
@@ -237,17 +150,19 @@ class FasterWhisper:
                 if self._closing:
                     return
                 batch, answered = self._next()
-            for piece, hypothesis in answered:
-                piece.answer(hypothesis, 0.0)
+            self._give(answered)
             if batch:
                 self._decode(batch)
 
-    def _next(self) -> tuple[list[Utterance], list[tuple[Piece[Utterance], Hypothesis]]]:
+    def _next(self) -> "tuple[list[Utterance], list[_Answer]]":
         """Take the next batch, and the pieces that are answered by what is known already."""
-        due, answered = [], []
+        due: list[Utterance] = []
+        answered: list[_Answer] = []
         for key, utterance in list(self._waiting.items()):
             if utterance.due(self._period_s):
                 due.append(utterance)
+                if not utterance.urgent and self._call_s > QUICK_S:
+                    answered += _answers(utterance, _taken(utterance))
             else:
                 del self._waiting[key]
                 answered += _answers(utterance, _taken(utterance))
@@ -269,32 +184,54 @@ class FasterWhisper:
             results = self._whisper.decode(windows)
         except RuntimeError as error:  # CTranslate2's: out of memory, a lost device
             LOGGER.error("Whisper failed", exc_info=error)
-            for piece in (piece for pieces in taken for piece in pieces):
-                piece.answer(EngineUnavailableError(f"Whisper failed: {error}"), 0.0)
+            failure = EngineUnavailableError(f"Whisper failed: {error}")
+            self._give([_Answer(piece, failure, 0.0) for pieces in taken for piece in pieces])
             return
-        each_s = (time.monotonic() - started_at) / sum(map(len, taken))
         self._counted(len(batch))
-        answered: list[tuple[Piece[Utterance], Hypothesis]] = []
+        answered: list[_Answer] = []
         with self._changed:
+            self._call_s = time.monotonic() - started_at
             for utterance, window, result, pieces in zip(batch, windows, results, taken, strict=True):
+                utterance.computed_s += self._call_s / len(batch)
                 complete = utterance.understand(window, result)
                 if not complete and any(piece.ask is not Ask.PARTIAL for piece in pieces):
                     utterance.waiting.extendleft(reversed(pieces))
                     self._waiting[id(utterance)] = utterance
                 else:
                     answered += _answers(utterance, pieces)
-        for piece, hypothesis in answered:
-            piece.answer(hypothesis, each_s)
+        self._give(answered)
+
+    def _give(self, answers: "Sequence[_Answer]") -> None:
+        for answer in answers:
+            answer.give()
+        with self._changed:
+            for answer in answers:
+                answer.piece.utterance.held = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    piece: Piece[Utterance]
+    outcome: Hypothesis | BaseException
+    computed_s: float
+
+    def give(self) -> None:
+        self.piece.answer(self.outcome, self.computed_s)
 
 
 def _taken(utterance: Utterance) -> list[Piece[Utterance]]:
     pieces = list(utterance.waiting)
     utterance.waiting.clear()
+    utterance.held = bool(pieces)
     return pieces
 
 
-def _answers(utterance: Utterance, pieces: Sequence[Piece[Utterance]]) -> list[tuple[Piece[Utterance], Hypothesis]]:
-    return [(piece, utterance.hypothesis(piece.ask)) for piece in pieces]
+def _answers(utterance: Utterance, pieces: Sequence[Piece[Utterance]]) -> list[_Answer]:
+    answers = []
+    for piece in pieces:
+        answers.append(_Answer(piece, utterance.hypothesis(piece.ask), utterance.computed_s))
+        utterance.computed_s = 0.0
+    return answers
 
 
 def _metrics() -> Callable[[int], None]:

@@ -197,7 +197,7 @@ def check_folder(folder: Path) -> None:
     """ModelSetupError says how to get the weights where they are not there."""
     missing = [name for name in _FILES if not (folder / name).is_file()]
     if missing:
-        name = folder.name or "whisper-large-v3-turbo"
+        name = folder.name or "faster-whisper-large-v3-turbo"
         raise ModelSetupError(
             f"Whisper's weights are not in '{folder}' ({', '.join(missing)} missing): "
             f"run `goassist models pull {name}`, or set model_path in the asr model's configuration"

@@ -218,9 +218,9 @@ async def test_a_sequence_without_a_start_is_refused(server: RunningTriton) -> N
 
 
 async def test_weights_that_are_not_there_are_told_with_the_command_that_gets_them(serve: Serve) -> None:
-    missing = configured("asr", "cpu", model_path="models/nowhere/whisper-base.en")
+    missing = configured("asr", "cpu", model_path="models/nowhere/faster-whisper-base.en")
     with (
-        pytest.raises(ConfigurationError, match=r"goassist models pull whisper-base\.en"),
+        pytest.raises(ConfigurationError, match=r"goassist models pull faster-whisper-base\.en"),
         serve("asr", "whisper", configuration=missing),
     ):
         pass

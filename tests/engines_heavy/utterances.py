@@ -12,10 +12,12 @@ from typing import Any
 
 import numpy as np
 import tritonclient.grpc.aio as triton
+from numpy.typing import NDArray
 from tritonclient.utils import np_to_triton_dtype
 
 RECORDINGS = Path(__file__).parents[1] / "audio"
 RATE = 16_000
+Samples = NDArray[np.int16]
 _numbers = count(1)
 
 
@@ -40,12 +42,12 @@ class Utterance:
         self._client = triton.InferenceServerClient(url)
         self._stream = self._client.stream_infer(self._sent())
 
-    async def say(self, samples: np.ndarray, *, flush: bool = False, end: bool = False, start: bool = True) -> Heard:
+    async def say(self, samples: Samples, *, flush: bool = False, end: bool = False, start: bool = True) -> Heard:
         """Send sound, INT16 at 16 kHz."""
         self.send(samples, flush=flush, end=end, start=start)
         return await self.answer()
 
-    def send(self, samples: np.ndarray, *, flush: bool = False, end: bool = False, start: bool = True) -> None:
+    def send(self, samples: Samples, *, flush: bool = False, end: bool = False, start: bool = True) -> None:
         """The same, without waiting for the answer."""
         inputs = {"audio": samples[np.newaxis]}
         if flush:
@@ -100,7 +102,7 @@ async def utterance(url: str, **options: str) -> AsyncIterator[Utterance]:
         await opened.close()
 
 
-def recording(*names: str, seconds: float | None = None) -> np.ndarray:
+def recording(*names: str, seconds: float | None = None) -> Samples:
     """Recorded sentences one after another, repeated up to a length."""
     parts = []
     for name in names:
@@ -110,7 +112,7 @@ def recording(*names: str, seconds: float | None = None) -> np.ndarray:
     return sound if seconds is None else np.resize(sound, int(seconds * RATE))
 
 
-def pieces(sound: np.ndarray, seconds: float = 0.16) -> list[np.ndarray]:
+def pieces(sound: Samples, seconds: float = 0.16) -> list[Samples]:
     """The sound in pieces, as it comes from a microphone."""
     size = int(seconds * RATE)
     return [sound[start : start + size] for start in range(0, len(sound), size)]
