@@ -47,7 +47,9 @@ def test_a_sign_of_listening_lets_the_agent_go_on(text: str) -> None:
     assert silence_ms <= Rules().silence_ms + WINDOW_MS
 
 
-@pytest.mark.parametrize("text", ["what about tomorrow", "yeah but why", "okay so tell me more about it", "paris please"])
+@pytest.mark.parametrize(
+    "text", ["what about tomorrow", "yeah but why", "okay so tell me more about it", "paris please"]
+)
 def test_words_with_a_meaning_interrupt(text: str) -> None:
     assert not is_backchannel(text)
     assert after(speech_ms=320, text=text, final=True)[0] is Verdict.CONFIRMED
