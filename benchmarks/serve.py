@@ -26,6 +26,7 @@ async def serve(port: int, cpu: int, models: Path, workers: int) -> int:
             "API_PORT": str(port),
             "API_HOST": "127.0.0.1",
             "MAX_CONCURRENT_SESSIONS": "400",
+            "MAX_FRAME_LATENESS_MS": "10000",  # what is measured is how late it gets
             "LOG_LEVEL": "WARNING",
         }
         command = [sys.executable, "-m", "orchestrator", "serve"]
