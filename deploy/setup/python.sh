@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Prints the Python for .venv: the first of python3.12, python3.11 and python3 that fits. PYTHON names one instead.
+# Prints the Python for .venv: the first of python3.11, python3.12 and python3 that fits. PYTHON names one instead.
 # Fits: 3.11 or 3.12 (Triton's stub breaks STRING inputs under numpy 2, and numpy 1.26 has no wheels for later ones),
 # with a libpython for Triton's Python backend, at hand or in a Debian package.
 set -euo pipefail
@@ -24,7 +24,7 @@ fi
 
 seen=()
 for library in library no-library; do
-    for candidate in ${PYTHON:-python3.12 python3.11 python3}; do
+    for candidate in ${PYTHON:-python3.11 python3.12 python3}; do
         # A shim may exist for a version that is not installed: only running it tells.
         found=$("$candidate" -c "$probe" 2>/dev/null) || continue
         read -r version path _ has_library origin <<<"$found"

@@ -18,6 +18,7 @@ from orchestrator.realtime.ice import ice_servers
 from orchestrator.realtime.keys import InvalidKeyError, Keys
 from orchestrator.registry import Registry
 from orchestrator.settings import Settings
+from orchestrator.siblings import Worker
 from orchestrator.webrtc.plane import MediaPlane
 
 IdPrefix = Literal["rtc", "sess"]
@@ -34,6 +35,7 @@ class Services:
     readiness: ReadinessCheck
     shared: Shared
     keys: Keys
+    worker: Worker | None = None  # which one of several
 
     def default_config(self) -> SessionConfig:
         """What a session begins with where its client chooses nothing."""
@@ -41,7 +43,7 @@ class Services:
         return SessionConfig(
             instructions=settings.instructions,
             voice=settings.voice,
-            language=settings.language,
+            language=settings.speech_language,
             turn_detection=TurnDetection(kind=settings.turn_detection),
         )
 
@@ -67,7 +69,8 @@ class Services:
         if call_id is not None and self.registry.get(call_id) is not None:
             raise InvalidRequestError(f"there is a session {call_id!r} already", param="session_id")
         prefix: IdPrefix = "rtc" if transport == "webrtc" else "sess"
-        call = Call(call_id or f"{prefix}_{uuid4().hex[:24]}", transport, shared=self.shared, config=config, **options)
+        made = self.worker.new_id(prefix) if self.worker else f"{prefix}_{uuid4().hex[:24]}"
+        call = Call(call_id or made, transport, shared=self.shared, config=config, **options)
         self.registry.start(call)
         self.shared.metrics.session_started(transport)
         return call

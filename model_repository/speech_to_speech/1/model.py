@@ -1,11 +1,12 @@
 """The speech_to_speech model: one user turn in, the agent's answer out while it is written."""
 
+import sys
 from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
 
 from engines.audio import SAMPLE_RATE
-from engines.errors import EngineError
+from engines.errors import EngineError, EngineUnavailableError
 from engines.serving import Chunk, Model, Request
 from engines.speech_to_speech import Agent, error_chunk, history, turn_audio
 from engines.streams import Streams
@@ -33,6 +34,9 @@ class TritonPythonModel:
 
     def _converse(self, request: Request) -> Generator[Chunk, None, None]:
         """A failure before the first event is a Triton error as any model's; later it is the last event."""
+        if sys.version_info >= (3, 12):
+            # Triton 2.51's stub for Python 3.12 crashes the model that another one calls.
+            raise EngineUnavailableError("speech_to_speech needs Python 3.11 in Triton: set up again with python3.11")
         samples = turn_audio(request.samples("audio"))
         messages = history(request.text("messages", "[]"), request.text("instructions", self._instructions))
         request.audio_in_s = len(samples) / SAMPLE_RATE
