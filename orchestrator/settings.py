@@ -48,6 +48,7 @@ class Settings(BaseSettings):
     allowed_origins: Names = Field(
         (), description="other web sites whose pages may call, such as https://example.org, separated by commas"
     )
+    workers: int = Field(1, ge=1, le=64, description="processes that share the port and the calls, 1 to 64")
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)] = Field(
         "INFO", description="DEBUG, INFO, WARNING or ERROR"
     )
@@ -58,7 +59,7 @@ class Settings(BaseSettings):
         100, ge=1, le=10_000, description="calls at the same time, 1 to 10000; the next is refused with 503"
     )
     max_frame_lateness_ms: float = Field(
-        40, gt=0, le=10_000, description="milliseconds of lateness beyond which no further call is taken, up to 10000"
+        100, gt=0, le=10_000, description="milliseconds of lateness beyond which no further call is taken, up to 10000"
     )
     session_idle_timeout_s: float = Field(
         300, ge=1, le=86_400, description="seconds without a word from either side that end a call, 1 to 86400"
@@ -68,7 +69,7 @@ class Settings(BaseSettings):
     )
     instructions: str = Field(DEFAULT_INSTRUCTIONS, description="what the agent is told to be")
     voice: str | None = Field(None, description="voice of the tts model; without it the model's first")
-    language: str | None = Field(None, description="language of speech, such as en; without it the models' own")
+    speech_language: str | None = Field(None, description="language of speech, such as en; without it the models' own")
     turn_detection: Literal["server_vad", "semantic_vad"] = Field(
         "semantic_vad",
         description="semantic_vad (waits as long as what was said asks for) or server_vad (a fixed silence)",
