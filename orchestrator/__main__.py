@@ -75,6 +75,7 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     for command in (up, serve):
         command.add_argument("--host", help="address to listen on (default: API_HOST, else 127.0.0.1)")
         command.add_argument("--port", type=int, help="TCP port of the page and the API (default: API_PORT, else 8081)")
+        command.add_argument("--workers", type=int, help="processes that share the port (default: WORKERS, else 1)")
         command.set_defaults(run=_run)
     up.set_defaults(triton=True)
     serve.set_defaults(triton=False, profile=None)
@@ -95,7 +96,7 @@ def _run(args: argparse.Namespace) -> int:
     from orchestrator.telemetry.logs import configure_logs
 
     began_s = time.monotonic()
-    settings = load_settings(api_host=args.host, api_port=args.port, profile=args.profile)
+    settings = load_settings(api_host=args.host, api_port=args.port, profile=args.profile, workers=args.workers)
     configure_logs(settings.log_level, settings.log_format)
     with address.bind(settings) as listener:
         if address.is_public(listener) and settings.api_key is None:
@@ -113,15 +114,21 @@ def _serve(settings: "Settings", listener: socket.socket, ready: Callable[[], No
     import uvloop
 
     from orchestrator import server
+    from orchestrator.workers import run_workers
 
     async def serve() -> None:
         stop = server.Stop()
+
+        async def orchestrate(complete: "Settings") -> None:
+            run = server.run_orchestrator if complete.workers == 1 else run_workers
+            await run(complete, listener, stop, ready=ready)
+
         try:
             if with_triton:
                 _tell(f"Starting Triton with the {settings.profile} models …")
-                await server.run_with_triton(settings, listener, stop, tell=_tell, ready=ready)
+                await server.run_with_triton(settings, stop, tell=_tell, serve=orchestrate)
             else:
-                await server.run_orchestrator(settings, listener, stop, ready=ready)
+                await orchestrate(settings)
         except server.Interrupted:
             pass
         _tell("Stopped.")

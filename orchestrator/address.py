@@ -7,8 +7,11 @@ from orchestrator.errors import ConfigurationError
 from orchestrator.settings import Settings
 
 
-def bind(settings: Settings) -> socket.socket:
-    """The socket of the HTTP server, bound and not yet listening. ConfigurationError where it cannot be had."""
+def bind(settings: Settings, *, shared: bool = False) -> socket.socket:
+    """The socket of the HTTP server, bound and not yet listening. ConfigurationError where it cannot be had.
+
+    `shared`: other processes of the same user may listen on the same port.
+    """
     host, port = settings.api_host, settings.api_port
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[
@@ -18,6 +21,8 @@ def bind(settings: Settings) -> socket.socket:
         raise ConfigurationError(f"{host!r} is no address to listen on: set API_HOST, or --host.") from error
     listener = socket.socket(family, kind)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if shared:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
         listener.bind(address)
     except OSError as error:

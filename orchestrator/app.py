@@ -31,6 +31,7 @@ from orchestrator.realtime.services import Services
 from orchestrator.realtime.validation import build_models
 from orchestrator.registry import Registry
 from orchestrator.settings import PROJECT, Settings, revealed
+from orchestrator.siblings import Siblings, Worker
 from orchestrator.telemetry.metrics import Metrics
 from orchestrator.triton.asr import TritonAsr
 from orchestrator.triton.client import TritonClient
@@ -48,14 +49,17 @@ DESCRIPTION = """A self-hosted voice agent behind the API of OpenAI's Realtime m
 Events run over the WebRTC data channel `oai-events` or the WebSocket `GET /v1/realtime`: see docs/protocol.md."""
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """The application. Its lifespan opens the channel to Triton, and at the end closes every call."""
+def create_app(settings: Settings, worker: Worker | None = None) -> FastAPI:
+    """The application. Its lifespan opens the channel to Triton, and at the end closes every call.
+
+    `worker`: which one it is of several.
+    """
     metrics = Metrics()
     app = FastAPIOffline(
         title="GoAssist",
         description=DESCRIPTION,
         version="0.1.0",
-        lifespan=lambda app: _lifespan(app, settings, metrics),
+        lifespan=lambda app: _lifespan(app, settings, metrics, worker),
     )
     app.add_middleware(Gate, metrics=metrics, allowed_origins=settings.allowed_origins)
     if settings.allowed_origins:
@@ -66,6 +70,10 @@ def create_app(settings: Settings) -> FastAPI:
             allow_headers=["*"],
             expose_headers=["Location", "Retry-After"],
         )
+    if worker is not None:
+        app.add_middleware(
+            Siblings, worker=worker, has=lambda call_id: app.state.services.registry.get(call_id) is not None
+        )
     for error in (GoAssistError, HTTPException, RequestValidationError, Exception):
         app.add_exception_handler(error, refuse)
     for router in (probes.router, calls.router, sessions.router, websocket.router):
@@ -75,7 +83,9 @@ def create_app(settings: Settings) -> FastAPI:
 
 
 @asynccontextmanager
-async def _lifespan(app: FastAPI, settings: Settings, metrics: Metrics) -> AsyncGenerator[None, None]:
+async def _lifespan(
+    app: FastAPI, settings: Settings, metrics: Metrics, worker: Worker | None
+) -> AsyncGenerator[None, None]:
     async with AsyncExitStack() as stack:
         triton = TritonClient(settings.triton_url)
         stack.push_async_callback(triton.close)
@@ -94,8 +104,9 @@ async def _lifespan(app: FastAPI, settings: Settings, metrics: Metrics) -> Async
             questions["llm"] = elsewhere.ready
         models = Models(TritonAsr(triton), llm, TritonTts(triton), TritonTurn(triton))
         plane = MediaPlane(hosts=settings.webrtc_hosts)
+        most = settings.max_concurrent_sessions
         registry: Registry[Call] = Registry(
-            max_sessions=settings.max_concurrent_sessions, idle_timeout_s=settings.session_idle_timeout_s
+            max_sessions=worker.share(most) if worker else most, idle_timeout_s=settings.session_idle_timeout_s
         )
         admission = Admission(settings.max_frame_lateness_ms / 1000, lateness=plane.ticker.lateness)
         app.state.services = Services(
@@ -104,7 +115,8 @@ async def _lifespan(app: FastAPI, settings: Settings, metrics: Metrics) -> Async
             admission=admission,
             readiness=ReadinessCheck({"triton": triton.server_ready, **questions}),
             shared=Shared(models, VoiceDetector(), plane, metrics),
-            keys=Keys(revealed(settings.api_key)),
+            keys=Keys(revealed(settings.api_key), secret=worker.secret if worker else None),
+            worker=worker,
         )
         metrics.watch(sessions=lambda: len(registry), ticker=plane.ticker)
         build_models()

@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from orchestrator.app import create_app
 from orchestrator.errors import ConfigurationError
 from orchestrator.settings import Settings
+from orchestrator.siblings import Worker
 from orchestrator.triton.embedded import HOST, EmbeddedTriton, Ports, TritonState
 
 LOGGER = logging.getLogger(__name__)
@@ -75,13 +76,24 @@ def http_config(app: FastAPI) -> uvicorn.Config:
 
 
 async def run_orchestrator(
-    settings: Settings, listener: socket.socket, stop: Stop, *, ready: Callable[[], None]
+    settings: Settings,
+    listener: socket.socket,
+    stop: Stop,
+    *,
+    ready: Callable[[], None],
+    worker: Worker | None = None,
+    loopback: socket.socket | None = None,
 ) -> None:
-    """Serve until the stop is asked for. `ready` is called once requests are answered."""
-    app = create_app(settings)
+    """Serve until the stop is asked for. `ready` is called once requests are answered.
+
+    One of several workers listens on a `loopback` port as well, for its siblings.
+    """
+    app = create_app(settings, worker)
     async with app.router.lifespan_context(app):
         server = HttpServer(http_config(app), ready)
-        serving = asyncio.create_task(server.serve(sockets=[listener]), name="http server")
+        serving = asyncio.create_task(
+            server.serve(sockets=[listener] if loopback is None else [listener, loopback]), name="http server"
+        )
         with suppress(Interrupted):
             await stop.unless(asyncio.shield(serving))
         with suppress(Interrupted):
@@ -91,9 +103,9 @@ async def run_orchestrator(
 
 
 async def run_with_triton(
-    settings: Settings, listener: socket.socket, stop: Stop, *, tell: Callable[[str], None], ready: Callable[[], None]
+    settings: Settings, stop: Stop, *, tell: Callable[[str], None], serve: Callable[[Settings], Awaitable[None]]
 ) -> None:
-    """The same with a Triton as a child process, which is ready before requests are answered."""
+    """Run `serve`, with the settings made complete, beside a Triton as a child process, once that is ready."""
     _check_profile(settings.model_repository, settings.profile)
     began = False
 
@@ -118,7 +130,7 @@ async def run_with_triton(
         await stop.unless(stack.enter_async_context(triton))
         began = True
         wired = settings.model_copy(update={"triton_url": triton.grpc_url, "triton_metrics_url": triton.metrics_url})
-        await run_orchestrator(wired, listener, stop, ready=ready)
+        await serve(wired)
 
 
 class HttpServer(uvicorn.Server):

@@ -20,13 +20,18 @@ class InvalidKeyError(Exception):
 class Keys:
     """Checks keys, and makes short-lived ones. These need no memory: any process with the same `api_key` takes them.
 
-    Without an `api_key` everybody is let in, with any key or none.
+    Without an `api_key` everybody is let in, with any key or none; processes with the same `secret` then take each
+    other's short-lived keys.
     """
 
-    def __init__(self, api_key: str | None, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, api_key: str | None, *, secret: str | None = None, clock: Callable[[], float] = time.time
+    ) -> None:
         self._api_key = api_key
         self._clock = clock
-        self._signing = hashlib.sha256(b"goassist client secret " + (api_key or secrets.token_hex()).encode()).digest()
+        self._signing = hashlib.sha256(
+            b"goassist client secret " + (api_key or secret or secrets.token_hex()).encode()
+        ).digest()
 
     def client_secret(self, session: Mapping[str, Any] | None, *, lifetime_s: int) -> tuple[str, int]:
         """A key that opens calls with the configuration `session`, and when it expires, in Unix time."""
