@@ -173,7 +173,7 @@ def main() -> None:
             print(f"batched / unbatched: {rows[1]['per_s'] / rows[0]['per_s']:.2f} times the throughput\n")
         if "chunks" in parts:
             tiny = Path(folder) / "tiny"
-            subprocess.run([python, make, tiny, "tiny"], check=True)
+            subprocess.run([python, make, tiny], check=True)
             print("Chunks of 160 ms through Triton, a tiny Whisper (random weights):")
             table(asyncio.run(serve_chunks(Path(folder) / "models", tiny)))
 

@@ -19,12 +19,13 @@ pytestmark = [pytest.mark.engines, pytest.mark.timeout(120)]
 SENTENCES = ("tell_me_a_story", "weather", "history_of_music")
 SILENCE = np.zeros(RATE // 100, np.int16)
 # Random weights are never sure of anything and repeat themselves.
+LANGUAGES = ((), (("language", "en"),), (("language", "de-AT"),))
 BELIEVED = {"log_prob_threshold": "-1000", "compression_ratio_threshold": "1000", "threads": "1"}
 
 
 def configuration(**parameters: str) -> str:
     weights = tiny_weights("whisper.py", environment("whisper"))
-    return configured("asr", "cpu", model_path=str(weights), **{**BELIEVED, **parameters})
+    return configured("asr", "cpu", **{"model_path": str(weights), **BELIEVED, **parameters})
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +40,12 @@ async def transcribed(server: RunningTriton, sound: np.ndarray, **options: str) 
         for piece in pieces(sound):
             await spoken.say(piece)
         return await spoken.say(SILENCE, end=True)
+
+
+async def whole(server: RunningTriton, name: str, **options: str) -> Heard:
+    """The final transcript of a recording that is sent in one request."""
+    async with utterance(server.grpc_url, **options) as spoken:
+        return await spoken.say(recording(name), end=True)
 
 
 async def test_words_settle_while_one_speaks_and_never_change_again(server: RunningTriton) -> None:
@@ -95,15 +102,11 @@ async def test_sixteen_utterances_share_calls_and_get_each_its_own_transcript(se
         batches = metric(server.metrics_url, "goassist_asr_decode_batches_total")
         return batches, metric(server.metrics_url, "goassist_asr_decoded_windows_total")
 
-    async def whole(name: str) -> Heard:
-        async with utterance(server.grpc_url) as spoken:
-            return await spoken.say(recording(name), end=True)
-
-    expected = [await whole(name) for name in names]
+    expected = [await whole(server, name) for name in names]
     assert len({each.text for each in expected}) > 1
     await settled(lambda: counted()[1])
     before = counted()
-    together = await asyncio.gather(*(whole(name) for name in names * 4))
+    together = await asyncio.gather(*(whole(server, name) for name in names * 4))
     await settled(lambda: counted()[1])
     batches, windows = (after - earlier for after, earlier in zip(counted(), before, strict=True))
     assert [each.text for each in together] == [each.text for each in expected] * 4
@@ -172,6 +175,20 @@ async def test_hotwords_change_what_is_expected_and_utterances_with_others_are_s
     )
     assert plain.text
     assert len({plain.text, hot.text, other.text}) == 3
+
+
+async def test_a_multilingual_model_finds_the_language_or_takes_the_one_that_is_named(serve: Serve) -> None:
+    weights = tiny_weights("whisper.py", environment("whisper")) / "multilingual"
+    with serve("asr", "whisper", configuration=configuration(model_path=str(weights))) as running:
+        texts = {options: (await whole(running, "weather", **dict(options))).text for options in LANGUAGES}
+        with pytest.raises(InferenceServerException, match="available: de, en"):
+            await whole(running, "weather", language="fr")
+    detected, english, german = texts.values()
+    assert english != german
+    assert detected in (english, german)
+    configured_so = configuration(model_path=str(weights), language="de")
+    with serve("asr", "whisper", configuration=configured_so) as running:
+        assert (await whole(running, "weather")).text == german
 
 
 async def test_beams_are_searched_and_a_hotword_of_the_configuration_is_for_all(serve: Serve) -> None:

@@ -1,8 +1,9 @@
-"""Make a Whisper of random weights for CTranslate2: `python whisper.py FOLDER [tiny|base]`.
+"""Make a Whisper of random weights for CTranslate2: `python whisper.py FOLDER [base]`.
 
 Runs in the whisper environment and needs no torch: CTranslate2's own specification is filled with numbers. The folder
 then loads like the hub's Systran/faster-whisper-base.en. Such a model writes letters and spaces without end. Which ones
-depends little on the sound, so that hypotheses of a growing sound agree.
+depends little on the sound, so that hypotheses of a growing sound agree. Beside it, in `multilingual/`, is one that
+knows two languages.
 """
 
 import json
@@ -15,7 +16,7 @@ import numpy as np
 from ctranslate2.specs import WhisperSpec
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
-SHAPES = {"tiny": (64, 2, 2, 0), "base": (512, 8, 6, 50_000)}
+SHAPES = {"tiny": (64, 2, 2, 0), "multilingual": (64, 2, 2, 1), "base": (512, 8, 6, 50_000)}
 """d_model, heads, layers of the encoder and of the decoder, and tokens that are never written."""
 MELS, FRAMES, POSITIONS = 80, 1_500, 448
 LANGUAGES = ("en", "de")
@@ -47,7 +48,10 @@ def main(folder: Path, shape: str) -> None:
     spec = WhisperSpec(layers, heads, layers, heads)
     ids = tokenizer.get_vocab()
     fill(spec, width, len(ids), [ids[each] for each in SPOKEN])
-    spec.register_vocabulary([*characters, *SPECIAL, *TIMESTAMPS])
+    vocabulary = [*characters, *SPECIAL, *TIMESTAMPS]
+    if shape == "multilingual":  # CTranslate2 takes a model for one by its empty token
+        vocabulary[ids["<unused 0>"]] = ""
+    spec.register_vocabulary(vocabulary)
     spec.config.suppress_ids = []
     spec.config.suppress_ids_begin = [ids["Ġ"], ids["<|endoftext|>"]]
     spec.config.lang_ids = [ids[f"<|{language}|>"] for language in LANGUAGES]
@@ -99,4 +103,8 @@ def fill(spec: WhisperSpec, width: int, words: int, spoken: list[int]) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), *(sys.argv[2:] or ["tiny"]))
+    if sys.argv[2:]:
+        main(Path(sys.argv[1]), sys.argv[2])
+    else:
+        main(Path(sys.argv[1]), "tiny")
+        main(Path(sys.argv[1]) / "multilingual", "multilingual")
