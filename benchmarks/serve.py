@@ -1,7 +1,7 @@
 """What the benchmarks measure: `make bench-server PORT=8801 CPU=0`.
 
-The orchestrator on that port and pinned to that core, Triton with the stand-in models (or MODELS=model_repository, the
-embedded profile's) on the others.
+The orchestrator on that port and pinned to that core (--workers N: to as many from there on), Triton with the stand-in
+models (or MODELS=model_repository, the embedded profile's) on the others.
 """
 
 import argparse
@@ -18,7 +18,8 @@ STAND_INS = Path(__file__).parent / "model_repository"
 async def serve(port: int, cpu: int, models: Path, workers: int) -> int:
     """Run both until interrupted; the orchestrator's exit status."""
     cores = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, cores - {cpu} or cores)
+    own = cores & set(range(cpu, cpu + workers)) or {cpu}
+    os.sched_setaffinity(0, cores - own or cores)
     async with EmbeddedTriton(models, ports=Ports(0, 0, 0)) as triton:
         environment = {
             **os.environ,
@@ -28,10 +29,11 @@ async def serve(port: int, cpu: int, models: Path, workers: int) -> int:
             "MAX_CONCURRENT_SESSIONS": "400",
             "MAX_FRAME_LATENESS_MS": "10000",  # what is measured is how late it gets
             "LOG_LEVEL": "WARNING",
+            "WORKERS": str(workers),
         }
         command = [sys.executable, "-m", "orchestrator", "serve"]
         process = await asyncio.create_subprocess_exec(*command, env=environment)
-        os.sched_setaffinity(process.pid, {cpu})
+        os.sched_setaffinity(process.pid, own)
         print(f"http://127.0.0.1:{port} on core {cpu}; Ctrl-C ends it", flush=True)
         try:
             return await process.wait()
