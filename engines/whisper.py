@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import ctranslate2
 import numpy as np
 from faster_whisper import WhisperModel
 from faster_whisper.audio import pad_or_trim
@@ -114,7 +115,7 @@ class Whisper:
         self._model.unload_model()
 
     def _decode(self, windows: Sequence[Window]) -> list[Result]:
-        encoded = self._whisper.encode(np.stack(list(self._features.map(self._spectrum, windows))))
+        encoded = self._encoded(list(self._features.map(self._spectrum, windows)))
         languages = [window.language for window in windows]
         if not all(languages):
             detected = self._detected(encoded)
@@ -144,6 +145,14 @@ class Whisper:
             Result(None if units is None else Decoded(units, time), str(language))
             for units, time, language in zip(texts, times, languages, strict=True)
         ]
+
+    def _encoded(self, spectra: list[Any]) -> Any:
+        if self.device == "cuda":
+            return self._whisper.encode(np.stack(spectra))
+        # A CPU gains nothing by encoding windows together, and the attention of a batch (72 MB a window and layer of
+        # `base`) leaves its caches; writing text, which reads all weights for each token, gains.
+        each = [np.asarray(self._whisper.encode(spectrum)) for spectrum in spectra]
+        return ctranslate2.StorageView.from_array(np.concatenate(each))
 
     def _spectrum(self, window: Window) -> Any:
         samples = np.frombuffer(window.pcm16_16k, "<i2").astype(np.float32) / 32_768.0
