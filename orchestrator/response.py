@@ -119,12 +119,15 @@ class Response:
 
     async def run(self) -> None:
         """Generate and speak until all sound is handed over. Raises GoAssistError when a model fails."""
+        failures: list[Exception] = []
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._generate(), name=f"generate turn {self.turn}")
                 tasks.create_task(self._speak(), name=f"speak turn {self.turn}")
         except* GoAssistError as group:
-            raise group.exceptions[0] from group
+            failures.extend(group.exceptions)  # not raised in here: early Pythons 3.11 would wrap it in a group
+        if failures:
+            raise failures[0]
         await self._released.wait()
 
     async def _generate(self) -> None:

@@ -58,6 +58,7 @@ async def run_workers(settings: Settings, listener: socket.socket, stop: Stop, *
             Start(settings, Worker(number, ports, secret), each.fileno()) for number, each in enumerate(loopbacks)
         ]
         began = [asyncio.Event() for _ in starts]
+        failures: list[Exception] = []
         try:
             async with asyncio.TaskGroup() as tasks:
                 for start, event in zip(starts, began, strict=True):
@@ -65,8 +66,10 @@ async def run_workers(settings: Settings, listener: socket.socket, stop: Stop, *
                 with suppress(Interrupted):
                     await stop.unless(_all(began))
                     ready()
-        except* ConfigurationError as errors:
-            raise ConfigurationError(str(errors.exceptions[0])) from errors
+        except* ConfigurationError as group:
+            failures.extend(group.exceptions)  # not raised in here: early Pythons 3.11 would wrap it in a group
+        if failures:
+            raise failures[0]
 
 
 async def _all(events: Sequence[asyncio.Event]) -> None:
