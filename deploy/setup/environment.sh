@@ -74,8 +74,9 @@ extras=embedded,microphone
 [ "$purpose" = demo ] || extras=$extras,dev
 echo "Installing wheels into .venv: goassist[$extras]"
 pip() { $python -m pip --disable-pip-version-check --no-input "$@"; }
-pip install -q -c requirements/constraints.txt -e ".[$extras]"
-pip install -q --no-deps -r requirements/no-deps.txt
+# -qq: errors are shown; setuptools' general advice about editable installations is not.
+pip install -qq -c requirements/constraints.txt -e ".[$extras]"
+pip install -qq --no-deps -r requirements/no-deps.txt
 
 [ -f $turn_model ] || "$here/turn_model.sh" $python
 
