@@ -138,21 +138,11 @@ async def test_cancelling_the_turn_cancels_the_answer_and_its_speech(triton: Run
         assert reached == before[model] + 1, model
 
 
-def test_five_turns_at_once_some_of_them_cancelled_do_not_disturb_each_other(triton: RunningTriton) -> None:
-    story, name = recording("tell_me_a_story"), recording("what_is_your_name")
-
-    def caller(number: int) -> None:
-        for _ in range(4):
-            if number % 2:
-                with closing(example.converse(triton.grpc_url, story)) as pieces:
-                    heard = 0
-                    while heard < 4_000 * number:
-                        heard += len(next(pieces).audio)
-            else:
-                assert events(ask(triton, name))[-1]["text"].startswith("My name is GoAssist.")
-
-    with ThreadPoolExecutor(5) as callers:
-        list(callers.map(caller, range(5)))
+def test_turns_that_are_asked_for_together_are_answered_one_after_another(triton: RunningTriton) -> None:
+    name = recording("what_is_your_name")
+    with ThreadPoolExecutor(3) as callers:
+        answers = list(callers.map(lambda _: events(ask(triton, name))[-1]["text"], range(3)))
+    assert all(answer.startswith("My name is GoAssist.") for answer in answers)
 
 
 def test_the_example_saves_the_answer(triton: RunningTriton, tmp_path: Path) -> None:
