@@ -9,6 +9,7 @@ import asyncio
 import random
 import time
 from bisect import bisect_right
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from operator import attrgetter
@@ -48,17 +49,34 @@ class Network:
 
 
 class Caller:
-    """Connect, then call `tick` every 20 ms; say things, and ask when the agent was loud."""
+    """Connect, then call `tick` every 20 ms; say things, and ask when the agent was loud.
 
-    def __init__(self, http: httpx.AsyncClient, url: str, *, api: str, silence: list[bytes], network: Network) -> None:
+    A caller with a sound of its own gives the next 20 ms as an Opus payload (`microphone`, in place of `say`) and takes
+    the agent's packets undecoded with their time of arrival (`on_packet`). `on_event` takes what comes on `channel`.
+    """
+
+    def __init__(
+        self,
+        http: httpx.AsyncClient,
+        url: str,
+        *,
+        api: str = "realtime",
+        silence: list[bytes],
+        network: Network,
+        microphone: Callable[[], bytes] | None = None,
+        on_packet: Callable[[float, rtp.RtpPacket], None] | None = None,
+        on_event: Callable[[str], None] | None = None,
+    ) -> None:
         self.heard: list[Heard] = []
         self.gaps = 0  # pauses over 60 ms between two loud packets that belong together
         self.drop_next = 0
         self.onset_s = self.end_s = 0.0
         self._http, self._url, self._api = http, url, api
         self._silence, self._network = silence, network
+        self._microphone, self._on_packet, self._on_event = microphone or self._next_payload, on_packet, on_event
         self._decoder = Decoder(8_000)
         self._connection = RTCPeerConnection()
+        self.channel = self._connection.createDataChannel("oai-events")
         self._media: aiortc_internals.MediaTransport | None = None
         self._location: str | None = None
         self._said: Utterance | None = None
@@ -72,10 +90,11 @@ class Caller:
 
     async def connect(self) -> float:
         """Call the server; returns how long it took, in seconds."""
-        channel = self._connection.createDataChannel("oai-events")
         transceiver = self._connection.addTransceiver("audio", direction="sendrecv")
         opened = asyncio.Event()
-        channel.on("open", opened.set)
+        self.channel.on("open", opened.set)
+        if self._on_event is not None:
+            self.channel.on("message", self._on_event)
         await self._connection.setLocalDescription(await self._connection.createOffer())
         began = time.monotonic()
         answer = await self._signal(self._connection.localDescription.sdp)
@@ -102,7 +121,7 @@ class Caller:
         """Send the next 20 ms."""
         if self._media is None:
             return
-        payload = self._next_payload()
+        payload = self._microphone()
         header = rtp.header(
             self._payload_type,
             self._sequence + self._ticks & 0xFFFF,
@@ -204,6 +223,9 @@ class Caller:
         now = time.monotonic()
         parsed = rtp.parse(packet)
         if not parsed.payload:
+            return
+        if self._on_packet is not None:
+            self._on_packet(now, parsed)
             return
         samples = np.frombuffer(self._decoder.decode(parsed.payload), "<i2").astype(np.float32)
         rms = float(np.sqrt(samples @ samples / max(1, samples.size)))
