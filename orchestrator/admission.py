@@ -1,49 +1,96 @@
-"""Whether the process can carry one more call: by how late it is already, not by a number guessed beforehand."""
+"""Whether the process can carry one more call, and how hard it is pressed: by how late it is already, not by a number
+guessed beforehand."""
 
+import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
 
+from orchestrator.core.pressure import Level, Pressure
 from orchestrator.errors import CapacityError
 from orchestrator.webrtc.ticker import Lateness
 
 WINDOW_S = 10.0
+SECOND_S = 1.0
 # What was late goes out of the window after that long; a call that ends frees its share at once.
 RETRY_AFTER_S = 5
 # A single long turn of the event loop does not make a process full.
 LAG_QUANTILE = 0.9
+# Where a caller waits so long for a model's transcript, first word or first sound, the models are full.
+MODEL_LIMIT_S = 5.0
+# A call that arrives while the process recovers waits: so many at most, for so long.
+MAX_WAITING = 32
+WAIT_S = 8.0
 
 
 class Admission:
-    """Refuses calls while the event loop or the calls' frames are later than `limit_s`.
+    """Refuses calls while the event loop or the calls' frames are later than `limit_s`, and keeps the pressure.
 
-    `lateness` is that of the frames, `clock` in seconds.
+    `lateness` is that of the frames of the last so many seconds, `changed` is told of each change of the level, and
+    `clock` is in seconds.
     """
 
     def __init__(
-        self, limit_s: float, *, lateness: Callable[[], Lateness], clock: Callable[[], float] = time.monotonic
+        self,
+        limit_s: float,
+        *,
+        lateness: Callable[[float], Lateness],
+        changed: Callable[[Level, Level], None] = lambda level, previous: None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._limit_s = limit_s
         self._lateness = lateness
+        self._changed = changed
         self._clock = clock
         self._lags: deque[tuple[float, float]] = deque()
+        self._pressure = Pressure(limit_s=limit_s, model_limit_s=MODEL_LIMIT_S)
+        self._second_began = clock()
+        self._worst_lag_s = 0.0
+        self._waiting: set[asyncio.Future[None]] = set()
+
+    @property
+    def level(self) -> Level:
+        """How hard the process is pressed."""
+        return self._pressure.level
 
     def note_lag(self, lag_s: float) -> None:
-        """The event loop ran a timer so late."""
+        """The event loop ran a timer so late. To be called several times a second: the pressure is judged by it."""
         now = self._clock()
         self._lags.append((now, lag_s))
         self._forget(now)
+        self._worst_lag_s = max(self._worst_lag_s, lag_s)
+        passed_s = now - self._second_began
+        if passed_s >= SECOND_S:
+            late_s = max(self._worst_lag_s, self._lateness(passed_s).max_s)
+            self._second_began, self._worst_lag_s = now, 0.0
+            previous = self.level
+            if (level := self._pressure.second_passed(late_s, now)) is not previous:
+                self._leveled(level, previous)
+
+    def note_model_delay(self, delay_s: float) -> None:
+        """A turn waited so long for a model."""
+        self._pressure.answered(delay_s, self._clock())
+
+    async def turn(self, *, active: int) -> None:
+        """Let a call wait while others do, at the level SESSION_QUEUE; CapacityError where it would wait too long."""
+        if self.level is not Level.SESSION_QUEUE or not active:
+            return
+        if len(self._waiting) >= MAX_WAITING:
+            raise self._busy()
+        place = asyncio.get_running_loop().create_future()
+        self._waiting.add(place)
+        try:
+            async with asyncio.timeout(WAIT_S):
+                await place
+        except TimeoutError as error:
+            raise self._busy() from error
+        finally:
+            self._waiting.discard(place)
 
     def check(self, *, active: int) -> None:
         """CapacityError where a further call beside `active` ones would degrade them. The first is always taken."""
-        if not active:
-            return
-        late_s = max(self._lateness().p99_s, self.lag_s)
-        if late_s > self._limit_s:
-            raise CapacityError(
-                f"the server is busy: its sound would be {late_s * 1000:.0f} ms late; try again shortly",
-                retry_after_s=RETRY_AFTER_S,
-            )
+        if active and (self.level is Level.SESSION_REJECT or self._late_s() > self._limit_s):
+            raise self._busy()
 
     @property
     def lag_s(self) -> float:
@@ -51,6 +98,22 @@ class Admission:
         self._forget(self._clock())
         lags = sorted(lag for _, lag in self._lags)
         return lags[int(len(lags) * LAG_QUANTILE)] if lags else 0.0
+
+    def _late_s(self) -> float:
+        return max(self._lateness(WINDOW_S).p99_s, self.lag_s)
+
+    def _busy(self) -> CapacityError:
+        return CapacityError(
+            f"the server is busy: its sound would be {self._late_s() * 1000:.0f} ms late; try again shortly",
+            retry_after_s=RETRY_AFTER_S,
+        )
+
+    def _leveled(self, level: Level, previous: Level) -> None:
+        if level is not Level.SESSION_QUEUE:
+            for place in self._waiting:
+                if not place.done():
+                    place.set_result(None)
+        self._changed(level, previous)
 
     def _forget(self, now: float) -> None:
         while self._lags and now - self._lags[0][0] > WINDOW_S:

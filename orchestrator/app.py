@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -18,6 +19,7 @@ from starlette.types import Scope
 
 from orchestrator import probes
 from orchestrator.admission import Admission
+from orchestrator.core.pressure import Level
 from orchestrator.errors import GoAssistError
 from orchestrator.gate import Gate
 from orchestrator.models import LanguageModel, Models
@@ -42,6 +44,7 @@ from orchestrator.triton.turn import TritonTurn
 from orchestrator.vad import VoiceDetector
 from orchestrator.webrtc.plane import MediaPlane
 
+LOGGER = logging.getLogger(__name__)
 BROWSER_PAGE = PROJECT / "clients" / "browser"
 
 DESCRIPTION = """A self-hosted voice agent behind the API of OpenAI's Realtime models.
@@ -108,17 +111,24 @@ async def _lifespan(
         registry: Registry[Call] = Registry(
             max_sessions=worker.share(most) if worker else most, idle_timeout_s=settings.session_idle_timeout_s
         )
-        admission = Admission(settings.max_frame_lateness_ms / 1000, lateness=plane.ticker.lateness)
+
+        def pressed(level: Level, previous: Level) -> None:
+            severity = logging.WARNING if level > previous else logging.INFO
+            LOGGER.log(severity, "backpressure", extra={"now": level.name.lower(), "before": previous.name.lower()})
+            for call in registry:
+                call.pressed(level)
+
+        admission = Admission(settings.max_frame_lateness_ms / 1000, lateness=plane.ticker.lateness, changed=pressed)
         app.state.services = Services(
             settings=settings,
             registry=registry,
             admission=admission,
             readiness=ReadinessCheck({"triton": triton.server_ready, **questions}),
-            shared=Shared(models, VoiceDetector(), plane, metrics),
+            shared=Shared(models, VoiceDetector(), plane, metrics, admission.note_model_delay),
             keys=Keys(revealed(settings.api_key), secret=worker.secret if worker else None),
             worker=worker,
         )
-        metrics.watch(sessions=lambda: len(registry), ticker=plane.ticker)
+        metrics.watch(sessions=lambda: len(registry), ticker=plane.ticker, level=lambda: admission.level)
         build_models()
         # What lives as long as the process is not looked at again: a full collection among many calls takes 60 ms.
         gc.collect()

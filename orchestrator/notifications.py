@@ -217,6 +217,15 @@ class InterruptionJudged:
     after_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class Degraded:
+    """The process is under pressure, or no longer. Levels are names of core.pressure.Level in lower case."""
+
+    level: str
+    previous: str
+    effect: str
+
+
 Notification = (
     StateChanged
     | SpeechStarted
@@ -239,5 +248,6 @@ Notification = (
     | TurnMetrics
     | SpeculationDropped
     | InterruptionJudged
+    | Degraded
     | Failed
 )

@@ -17,6 +17,8 @@ from orchestrator.config import SessionConfig
 from orchestrator.core import events as core
 from orchestrator.core.conversation import Conversation
 from orchestrator.core.history import History, Item, Message, Modality
+from orchestrator.core.pressure import Level
+from orchestrator.economy import Economy
 from orchestrator.errors import GoAssistError, InvalidRequestError
 from orchestrator.listener import Listener, UserTurn
 from orchestrator.models import Models
@@ -54,6 +56,7 @@ class Session:
         self._tag = secrets.token_hex(6)
         self._tasks = asyncio.TaskGroup()
         self._closed = asyncio.Event()
+        self._economy = Economy()
         self._conversation = Conversation(policy(config))
         self._events: deque[core.Event] = deque()
         self._delivering = False
@@ -136,9 +139,14 @@ class Session:
     def configure(self, config: SessionConfig) -> None:
         """Change the configuration; it holds from the next window, turn and response on."""
         self.config = config
-        self._conversation.set_policy(policy(config))
+        self._economize()
         self._listener.set_rules(endpointing_rules(config))
         self._listener.language, self._listener.hotwords = config.language, config.hotwords
+
+    def pressed(self, level: Level) -> None:
+        """The process is under that much pressure from now on."""
+        self._economy.level = level
+        self._economize()
 
     def add_item(self, item: Item, after: str | None = None) -> None:
         """Add a typed item to the conversation."""
@@ -202,6 +210,8 @@ class Session:
     def next_turn(self) -> int:
         """A number for a new turn."""
         self._turns += 1
+        self._economy.turn_began()
+        self._economize()
         return self._turns
 
     def awaiting_verdict(self) -> bool:
@@ -263,16 +273,18 @@ class Session:
                 at_ms = self._listener.received_ms
                 self._notify(told.StateChanged(state.value, previous.value, turn, at_ms))
             case core.Speculate(turn, text):
-                messages = [*self._messages(self.config), Message("user", text)]
-                self._speaker.speculate(turn, messages, self.config)
+                config = self._economy.config(self.config)
+                self._speaker.speculate(turn, [*self._messages(config), Message("user", text)], config)
             case core.DropSpeculation(turn):
+                self._economy.speculated(wasted=True)
                 self._speaker.drop(turn)
             case core.CommitUserTurn(turn, text):
                 self._commit(turn, text)
             case core.StartResponse(turn):
-                config = self.config if self._answers_speech(turn) else self._requested
+                config = self._economy.config(self.config if self._answers_speech(turn) else self._requested)
                 self._speaker.start(turn, self._messages(config), config, self._end_of(turn))
             case core.ReleaseResponse(turn):
+                self._economy.speculated(wasted=False)
                 self._speaker.release(turn, self._end_of(turn))
             case core.PausePlayout(turn):
                 self._speaker.pause(turn)
@@ -298,6 +310,9 @@ class Session:
         self._notify(told.ItemAdded(item, previous, done=False))
         self._notify(told.TranscriptCompleted(item.id, text, audio_s))
         self._notify(told.ItemDone(item, previous))
+
+    def _economize(self) -> None:
+        self._conversation.set_policy(self._economy.policy(policy(self.config)))
 
     def _messages(self, config: SessionConfig) -> list[Message]:
         return self.history.messages(config.instructions)

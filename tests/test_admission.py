@@ -1,11 +1,13 @@
 """Calls are refused by measured lateness, before those that run suffer."""
 
+import asyncio
 import time
 
 import httpx
 import pytest
 
-from orchestrator.admission import WINDOW_S, Admission
+from orchestrator.admission import MAX_WAITING, WINDOW_S, Admission
+from orchestrator.core.pressure import Level
 from orchestrator.errors import CapacityError
 from orchestrator.webrtc.ticker import Lateness
 from tests.servers.orchestrator import run_orchestrator
@@ -13,7 +15,7 @@ from tests.servers.triton import RunningTriton
 
 
 def admission(now: list[float], frames: list[Lateness]) -> Admission:
-    return Admission(0.04, lateness=lambda: frames[0], clock=lambda: now[0])
+    return Admission(0.04, lateness=lambda _: frames[0], clock=lambda: now[0])
 
 
 def test_late_frames_refuse_the_next_call_and_say_when_to_try_again() -> None:
@@ -61,3 +63,60 @@ async def test_a_process_whose_loop_is_held_up_answers_503_and_recovers(triton: 
         for session in (await client.get("/sessions")).json()["sessions"]:
             assert (await client.delete(f"/sessions/{session['session_id']}")).status_code == 200
         assert (await client.post("/sessions", json={})).status_code == 200
+
+
+class Lagging:
+    """An event loop that is late as told, four times a second."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+        self.levels: list[Level] = []
+        self.admission = Admission(
+            0.1,
+            lateness=lambda _: Lateness(0.0, 0.0),
+            changed=lambda level, _: self.levels.append(level),
+            clock=lambda: self.now_s,
+        )
+
+    def seconds(self, count: int, lag_s: float) -> None:
+        for _ in range(4 * count):
+            self.now_s += 0.25
+            self.admission.note_lag(lag_s)
+
+
+def test_the_level_rises_with_the_lag_falls_after_it_and_each_change_is_told() -> None:
+    process = Lagging()
+    process.seconds(5, 0.06)
+    assert process.levels == [Level.VERBOSITY_REDUCE]
+    process.admission.check(active=3)
+    process.seconds(5, 0.2)
+    with pytest.raises(CapacityError):
+        process.admission.check(active=3)
+    process.seconds(30, 0.0)
+    assert process.levels == [Level.VERBOSITY_REDUCE, Level.SESSION_REJECT, Level.NORMAL]
+    process.admission.check(active=3)
+
+
+async def test_a_call_that_comes_before_all_is_calm_waits_and_is_taken() -> None:
+    process = Lagging()
+    process.seconds(5, 0.09)
+    assert process.admission.level is Level.SESSION_QUEUE
+    await process.admission.turn(active=0)  # the first never waits
+    waiting = asyncio.create_task(process.admission.turn(active=3))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    process.seconds(30, 0.0)
+    await asyncio.wait_for(waiting, 1)
+
+
+async def test_no_more_calls_wait_than_can_be_held_and_none_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orchestrator.admission.WAIT_S", 0.05)
+    process = Lagging()
+    process.seconds(5, 0.09)
+    waiting = [asyncio.create_task(process.admission.turn(active=3)) for _ in range(MAX_WAITING)]
+    await asyncio.sleep(0)
+    with pytest.raises(CapacityError) as refused:
+        await process.admission.turn(active=3)
+    assert refused.value.retry_after_s > 0
+    outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+    assert all(isinstance(outcome, CapacityError) for outcome in outcomes)

@@ -11,6 +11,8 @@ from orchestrator import notifications as told
 from orchestrator.config import SessionConfig
 from orchestrator.core.events import State
 from orchestrator.core.history import Item
+from orchestrator.core.pressure import Level
+from orchestrator.economy import effect
 from orchestrator.errors import BackendTimeoutError, BackendUnavailableError, InvalidRequestError
 from orchestrator.models import Models
 from orchestrator.realtime.dispatch import Dispatcher
@@ -34,6 +36,7 @@ class Shared:
     detector: VoiceDetector
     plane: MediaPlane
     metrics: Metrics
+    model_delayed: Callable[[float], None]  # is told of each turn's longest wait for a model, in seconds
 
 
 class Call:
@@ -61,6 +64,8 @@ class Call:
         self._shared = shared
         self._send_event = send
         self._peer: Peer | None = None
+        self._level = Level.NORMAL
+        self._greeted = False
         self._playout = Playout(on_started=self._playback_started, on_finished=self._playback_finished)
         self._events = ServerEvents(call_id, config, self._send, with_audio=send is not None)
         self.session = Session(
@@ -101,6 +106,13 @@ class Call:
         """End the call; `run` returns soon after."""
         self.session.close(reason)
 
+    def pressed(self, level: Level) -> None:
+        """The process is under that much pressure from now on; the client is told."""
+        previous, self._level = self._level, level
+        self.session.pressed(level)
+        if self._greeted:
+            self._degraded(previous)
+
     def expel(self, code: str, reason: str) -> None:
         """Tell the client why, as far as it still listens, and end the call."""
         self._events.tell(told.Failed(code, reason, "server_error"))
@@ -116,7 +128,7 @@ class Call:
             await peer.close()
             raise InvalidRequestError("the call has ended, or another offer was answered meanwhile")
         self._peer = peer
-        self._events.session_created()
+        self._greet()
         return answer
 
     async def add_candidate(self, candidate: str, mid: str) -> None:
@@ -127,7 +139,7 @@ class Call:
 
     def open_events(self) -> None:
         """Say that the session exists: the first event of a WebSocket."""
-        self._events.session_created()
+        self._greet()
 
     async def chat(self, text: str) -> str:
         """Let the user say `text` in writing and return the agent's answer, which is spoken as well where it can be."""
@@ -177,6 +189,16 @@ class Call:
         """The client hung up, vanished or never came."""
         self.close(reason)
 
+    def _greet(self) -> None:
+        self._events.session_created()
+        self._greeted = True
+        if self._level is not Level.NORMAL:
+            self._degraded(Level.NORMAL)
+
+    def _degraded(self, previous: Level) -> None:
+        # No sign of life of the session's: it does not keep an idle one.
+        self._events.tell(told.Degraded(self._level.name.lower(), previous.name.lower(), effect(self._level)))
+
     def _drain(self) -> None:
         self._playout.next_frame()
 
@@ -201,6 +223,8 @@ class Call:
                 self.turns += notification.status == "completed"
                 if self._answer is not None and not self._answer.done():
                     self._answer.set_result(notification)
-            case told.TurnMetrics(ttfa_ms=float(ttfa_ms)):
+            case told.TurnMetrics(ttfa_ms=float(ttfa_ms)) as timed:
                 self.timed += 1
                 self.ttfa_ms += (ttfa_ms - self.ttfa_ms) / self.timed
+                waits_ms = (timed.transcript_ms, timed.ttft_ms, timed.tts_first_chunk_ms)
+                self._shared.model_delayed(max(wait_ms or 0.0 for wait_ms in waits_ms) / 1000)

@@ -23,7 +23,7 @@ from orchestrator.config import SessionConfig
 from orchestrator.core.history import Item
 from orchestrator.errors import GoAssistError, InvalidRequestError
 from orchestrator.realtime.config import session_to_wire
-from orchestrator.realtime.extensions import MetricsEvent, StateEvent, TranscriptEvent
+from orchestrator.realtime.extensions import DegradedEvent, MetricsEvent, StateEvent, TranscriptEvent
 from orchestrator.realtime.items import item_to_wire
 from orchestrator.realtime.response_events import ResponseEvents
 
@@ -69,6 +69,7 @@ class ServerEvents:
             told.OutputAudioStopped: self._output_stopped,
             told.OutputAudioCleared: self._output_cleared,
             told.TurnMetrics: self._turn_metrics,
+            told.Degraded: self._degraded,
             told.Failed: self._failed,
             told.SpeculationDropped: _untold,
             told.InterruptionJudged: _untold,
@@ -248,6 +249,15 @@ class ServerEvents:
             ttfa_ms=metrics.ttfa_ms,
             voice_to_voice_ms=metrics.voice_to_voice_ms,
             speculative=metrics.speculative,
+        )
+
+    def _degraded(self, degraded: told.Degraded) -> None:
+        self._send(
+            DegradedEvent,
+            type="goassist.degraded",
+            level=degraded.level,
+            previous=degraded.previous,
+            effect=degraded.effect,
         )
 
     def _failed(self, failed: told.Failed) -> None:

@@ -28,6 +28,15 @@ class TranscriptEvent(_ServerEvent):
     stable_chars: int
 
 
+class DegradedEvent(_ServerEvent):
+    """The server's load reached another level of backpressure; `effect` says what that means, for people."""
+
+    type: Literal["goassist.degraded"]
+    level: str
+    previous: str
+    effect: str
+
+
 class MetricsEvent(_ServerEvent):
     """Where a turn's time went, in ms; null where a stage did not happen (see notifications.TurnMetrics)."""
 

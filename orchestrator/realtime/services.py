@@ -65,12 +65,14 @@ class Services:
         """A call that runs. Raises BackendUnavailableError, CapacityError, and InvalidRequestError for an id in use."""
         self._check_capacity()
         await self.readiness.require()
+        await self._wait_for_calm()
         self._check_capacity()
         if call_id is not None and self.registry.get(call_id) is not None:
             raise InvalidRequestError(f"there is a session {call_id!r} already", param="session_id")
         prefix: IdPrefix = "rtc" if transport == "webrtc" else "sess"
         made = self.worker.new_id(prefix) if self.worker else f"{prefix}_{uuid4().hex[:24]}"
         call = Call(call_id or made, transport, shared=self.shared, config=config, **options)
+        call.pressed(self.admission.level)
         self.registry.start(call)
         self.shared.metrics.session_started(transport)
         return call
@@ -81,6 +83,13 @@ class Services:
         if call is None:
             raise HTTPException(404, f"there is no call {call_id[:80]!r}; it may have ended")
         return call
+
+    async def _wait_for_calm(self) -> None:
+        try:
+            await self.admission.turn(active=len(self.registry))
+        except CapacityError:
+            self.shared.metrics.session_rejected("late")
+            raise
 
     def _check_capacity(self) -> None:
         try:

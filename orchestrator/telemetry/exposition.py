@@ -3,7 +3,13 @@
 from collections.abc import Sequence
 
 # Of these the sum would say nothing: the worst worker's is shown.
-MAXIMA = ("goassist_frame_lateness_seconds", "process_start_time_seconds", "process_max_fds", "python_info")
+MAXIMA = (
+    "goassist_frame_lateness_seconds",
+    "goassist_pressure_level",
+    "process_start_time_seconds",
+    "process_max_fds",
+    "python_info",
+)
 
 
 def summed(pages: Sequence[str]) -> str:

@@ -58,6 +58,11 @@ class Metrics:
         self._started = self._counter("sessions", "Sessions begun, by transport", "transport")
         self._requests = self._counter("http_requests", "HTTP requests answered", "method", "route", "status")
         self._active = Gauge("goassist_sessions_active", "Sessions now", registry=self.registry)
+        self._level = Gauge(
+            "goassist_pressure_level",
+            "Level of backpressure, 0 (normal) to 5 (calls are refused)",
+            registry=self.registry,
+        )
         self._observers: dict[type, Callable[[Any], None]] = {
             told.TurnMetrics: self._turn,
             told.TranscriptCompleted: lambda _: self._turns.inc(),
@@ -73,8 +78,9 @@ class Metrics:
         if observer is not None:
             observer(notification)
 
-    def watch(self, *, sessions: Callable[[], int], ticker: Ticker) -> None:
+    def watch(self, *, sessions: Callable[[], int], ticker: Ticker, level: Callable[[], int]) -> None:
         """Read these at each scrape."""
+        self._level.set_function(level)
         self._active.set_function(sessions)
         self.registry.register(_FrameLateness(ticker))
 

@@ -5,6 +5,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import takewhile
 
 PERIOD_S = 0.02
 SLOTS = 10
@@ -16,7 +17,7 @@ Callback = Callable[[], None]
 
 @dataclass(frozen=True, slots=True)
 class Lateness:
-    """How late the frames of the last `WINDOW_S` seconds left, in seconds; zero where none were due."""
+    """How late the frames of the last seconds left, in seconds; zero where none were due."""
 
     p99_s: float
     max_s: float
@@ -56,10 +57,10 @@ class Ticker:
     def __len__(self) -> int:
         return sum(map(len, self._slots))
 
-    def lateness(self) -> Lateness:
+    def lateness(self, window_s: float = WINDOW_S) -> Lateness:
         """What the admission of further calls goes by: frames late by more than a few ms mean a full process."""
-        oldest = time.monotonic() - WINDOW_S
-        late = sorted(each for at, each in self._late if at >= oldest)
+        oldest = time.monotonic() - window_s
+        late = sorted(each for at, each in takewhile(lambda entry: entry[0] >= oldest, reversed(self._late)))
         return Lateness(late[len(late) * 99 // 100], late[-1]) if late else Lateness(0.0, 0.0)
 
     def _arm(self, first: int) -> None:

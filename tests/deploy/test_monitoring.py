@@ -47,7 +47,7 @@ def families(page: str) -> set[str]:
 
 def test_every_metric_of_the_orchestrator_that_is_looked_at_exists() -> None:
     metrics = Metrics()
-    metrics.watch(sessions=lambda: 0, ticker=Ticker())
+    metrics.watch(sessions=lambda: 0, ticker=Ticker(), level=lambda: 0)
     wanted = {name for name in named() if not name.startswith("nv_") and of_model(name) is None}
     assert len(wanted) > 15
     assert wanted - families(metrics.exposition().decode()) == set()
