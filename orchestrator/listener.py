@@ -6,7 +6,7 @@ transcript of one utterance is awaited, what happens after it waits too.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Protocol
@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 
 from orchestrator.core import endpointing, interruption
-from orchestrator.core.endpointing import SAMPLE_RATE, Began, Ended, Endpointer, Hesitated, Paused, Resumed
+from orchestrator.core.endpointing import SAMPLE_RATE, Began, Ended, Endpointer, Hesitated, Lasted, Paused, Resumed
 from orchestrator.core.events import (
     Event,
     InterruptionConfirmed,
@@ -173,8 +173,7 @@ class Listener:
     def commit(self) -> bool:
         """End the utterance on the client's request; False where nothing was said."""
         signals = self._endpointer.end(self._received)
-        for signal in signals:
-            self._act(signal)
+        self._act_all(signals)
         return bool(signals)
 
     def drop(self) -> None:
@@ -195,8 +194,7 @@ class Listener:
 
     def _voice_detected(self, probability: float, end_sample: int) -> None:
         level_db = self._level_db(end_sample)
-        for signal in self._endpointer.push(probability, level_db, end_sample):
-            self._act(signal)
+        self._act_all(self._endpointer.push(probability, level_db, end_sample))
         turn = self._turn
         if turn is not None and turn.interruption is not None:
             self._decide(turn, turn.interruption.push(self._endpointer.voice))
@@ -206,6 +204,10 @@ class Listener:
         window = np.frombuffer(bytes(self._kept[max(0, end - WINDOW_BYTES) : end]), np.int16).astype(np.float32)
         power = float(window @ window) / max(1, window.size)
         return 10 * float(np.log10(power / 32768**2)) if power > 0 else SILENT_DB
+
+    def _act_all(self, signals: Sequence[endpointing.Signal]) -> None:
+        for signal in signals:
+            self._act(signal)
 
     def _act(self, signal: endpointing.Signal) -> None:
         match signal:
@@ -221,8 +223,10 @@ class Listener:
                 assert self._turn is not None
                 self._turn.last_speech = since
                 self._turn.asked.put_nowait(Ask.FLUSH)
-                if self._judge is not None and self._endpointer.rules.fixed_ms is None:
-                    self._tasks.create_task(self._ask_judge(self._turn, since), name="judge turn")
+                self._ask_judge(self._turn, since)
+            case Lasted(since):
+                assert self._turn is not None
+                self._ask_judge(self._turn, since)
             case Resumed():
                 assert self._turn is not None
                 self._turn.pauses += 1
@@ -237,13 +241,17 @@ class Listener:
         if turn.interruption is None and partial is not None and partial.stable_chars >= len(partial.text):
             self.deliver_in_order(SpeechPaused(turn.number, partial.text))
 
-    async def _ask_judge(self, turn: UserTurn, since: int) -> None:
-        """What the end-of-turn model thinks of a pause that began at sample `since`."""
-        assert self._judge is not None
+    def _ask_judge(self, turn: UserTurn, since: int) -> None:
+        """Ask the end-of-turn model, if there is one, about the pause that began at sample `since`."""
+        if self._judge is not None and self._endpointer.rules.fixed_ms is None:
+            self._endpointer.expect_opinion()
+            self._tasks.create_task(self._await_opinion(self._judge, turn, since), name="judge turn")
+
+    async def _await_opinion(self, judge: TritonTurn, turn: UserTurn, since: int) -> None:
         pause = turn.pauses
-        opinion = await self._judge.completion(self._sound_since(max(turn.began_at, since - HEARD_SAMPLES)))
-        if opinion is not None and turn is self._turn and pause == turn.pauses:
-            self._endpointer.judge(opinion)
+        opinion = await judge.completion(self._sound_since(max(turn.began_at, since - HEARD_SAMPLES)))
+        if turn is self._turn and pause == turn.pauses:
+            self._act_all(self._endpointer.judge(opinion))
 
     def _sound_since(self, sample: int) -> bytes:
         return bytes(self._kept[max(0, len(self._kept) - 2 * (self._received - sample)) :])
@@ -259,6 +267,7 @@ class Listener:
     def _begin(self, at: int) -> None:
         def on_partial(partial: Transcript) -> None:
             self._heard(turn, partial)
+            self._weigh(turn, partial)
 
         utterance = self._recognizer.utterance(language=self.language, hotwords=self.hotwords, on_partial=on_partial)
         turn: UserTurn = UserTurn(self._observer.next_turn(), at, utterance)
@@ -303,12 +312,15 @@ class Listener:
 
     def _heard(self, turn: UserTurn, transcript: Transcript) -> None:
         turn.partial = transcript
-        if turn is self._turn:
-            self._endpointer.hear(transcript.text)
         if turn.interruption is not None:
             self._decide(turn, turn.interruption.hear(transcript.text, final=transcript.is_final))
         if turn.announced:
             self._observer.understood(turn, transcript)
+
+    def _weigh(self, turn: UserTurn, transcript: Transcript) -> None:
+        """What the words mean for the turn's end, which may be now."""
+        if turn is self._turn:
+            self._act_all(self._endpointer.hear(transcript.text, transcript.confidence))
 
     async def _attend(self, turn: UserTurn) -> None:
         """Own one utterance's recognition, from its first sound to its final transcript."""
@@ -333,6 +345,7 @@ class Listener:
             self._heard(turn, transcript)
             if turn.interruption is None:
                 self.deliver_in_order(SpeechPaused(turn.number, transcript.text))
+            self._weigh(turn, transcript)
 
     async def _finish(self, turn: UserTurn) -> None:
         # The flush of the pause that ended the turn has heard all its words: nobody waits for the END's answer.

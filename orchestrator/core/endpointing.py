@@ -2,8 +2,9 @@
 
 Time is the count of 16 kHz samples received. Each window of sound brings the voice detector's probability and the
 window's level; what the recogniser and the end-of-turn model think may arrive at any time, and changes how long
-the present silence must be. Speech is where the probability is high; silence begins where the sound's level has
-fallen, since the detector's probability stays up 50-220 ms after the true end (measured, Silero v6).
+the present silence must be. Words count as far as the recogniser is sure of them: of words that it guessed only the
+end-of-turn model can tell whether they were all. Speech is where the probability is high; silence begins where the
+sound's level has fallen, since the detector's probability stays up 50-220 ms after the true end (measured, Silero v6).
 """
 
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ class Rules:
     prefix_ms: int = 300  # sound before the onset that belongs to the utterance
     hesitation_ms: int = 60  # silence that may become a pause: time to speculate on what is certain already
     pause_ms: int = 120  # a pause: time to ask the recogniser and the end-of-turn model
+    lasting_ms: int = 240  # a pause that lasts: time to ask the model again, which then heard how the voice faded
     fall_db: float = 20.0  # the level this far under the utterance's is silence, whatever the detector says
     # The silence that ends a turn, by how complete the words are.
     complete_ms: int = 200
@@ -30,6 +32,7 @@ class Rules:
     dictated_ms: int = 1200
     trailing_ms: int = 1400
     unheard_ms: int = 720  # nothing was recognised yet
+    opinion_ms: int = 280  # complete words wait so long for an opinion of the end-of-turn model that is on its way
     # The same where the end-of-turn model thinks so, too (its probability is over `model_complete`), or not (under
     # `model_incomplete`): then words that are complete wait `doubted_ms`, and all others `incomplete_ms` at least.
     model_complete: float = 0.6
@@ -37,6 +40,14 @@ class Rules:
     agreed_ms: int = 320
     doubted_ms: int = 640
     incomplete_ms: int = 1000
+    # Words whose probability is under `trusted` tell nothing. pocketsphinx is 0.86 sure of what it understands (word
+    # error rate 1 %) and 0.45 sure of voices that it does not (75 %). Then the model alone decides: at or over
+    # `model_sure` the turn is complete, under `model_denies` the speaker is given `denied_ms`.
+    trusted: float = 0.62
+    model_sure: float = 0.85
+    model_denies: float = 0.15
+    likely_ms: int = 400
+    denied_ms: int = 1800
     fixed_ms: int | None = None  # the client's own silence_duration_ms: nothing else counts
     english: bool = True  # the user's words can be judged; of other languages only the punctuation
 
@@ -63,6 +74,13 @@ class Paused:
 
 
 @dataclass(frozen=True, slots=True)
+class Lasted:
+    """The pause since sample `since` lasts: a second opinion of the end-of-turn model may be better than the first."""
+
+    since: int
+
+
+@dataclass(frozen=True, slots=True)
 class Resumed:
     """Speech again after a hesitation or a pause, at sample `at`."""
 
@@ -77,7 +95,7 @@ class Ended:
     at: int
 
 
-Signal = Began | Hesitated | Paused | Resumed | Ended
+Signal = Began | Hesitated | Paused | Lasted | Resumed | Ended
 
 
 class Endpointer:
@@ -92,30 +110,53 @@ class Endpointer:
         self._last_speech = 0  # of the utterance before this one
         self._hesitated = False
         self._paused = False
+        self._lasted = False
+        self._until = 0  # the end of the last window
         self._level: float | None = None  # the utterance's running level, dB
         self._words: Completeness | None = None  # how complete they sound; None while there are none
+        self._trusted = True  # the recogniser is sure of them
         self._opinion: float | None = None  # the end-of-turn model's, of the present pause
+        self._opinion_due = False  # it was asked
 
     @property
     def in_pause(self) -> bool:
         """Whether an utterance is open and silent."""
         return self._paused
 
-    def hear(self, text: str) -> None:
-        """What the recogniser has understood of the open utterance so far."""
-        if self.speaking:
-            self._words = completeness(text, english=self.rules.english) if text.strip() else None
+    def hear(self, text: str, confidence: float | None = None) -> list[Signal]:
+        """What the recogniser has understood of the open utterance so far; may end the turn.
 
-    def judge(self, probability: float) -> None:
-        """The end-of-turn model's probability that the turn is complete at the present pause."""
-        if self._paused:
+        `confidence` is the probability (0 to 1) of the last words; None where the recogniser tells none.
+        """
+        if not self.speaking:
+            return []
+        self._words = completeness(text, english=self.rules.english) if text.strip() else None
+        self._trusted = confidence is None or confidence >= self.rules.trusted
+        return self._reconsider()
+
+    def expect_opinion(self) -> None:
+        """The end-of-turn model was asked about the present pause."""
+        self._opinion_due = self._paused
+
+    def judge(self, probability: float | None) -> list[Signal]:
+        """The end-of-turn model's probability that the turn is complete at the present pause; may end the turn.
+
+        None where it has no opinion after all.
+        """
+        if not self._paused:
+            return []
+        self._opinion_due = False
+        if probability is not None:
             self._opinion = probability
+        return self._reconsider()
 
     def wait_ms(self) -> int:
         """The silence that would end the turn, as far as is known now."""
         rules = self.rules
         if rules.fixed_ms is not None:
             return rules.fixed_ms
+        if self._words is not None and not self._trusted:
+            return self._wait_without_words()
         by_words = {
             None: rules.unheard_ms,
             Completeness.COMPLETE: rules.complete_ms,
@@ -124,28 +165,45 @@ class Endpointer:
             Completeness.TRAILING: rules.trailing_ms,
         }[self._words]
         complete = self._words is Completeness.COMPLETE
-        if self._opinion is not None and self._opinion >= rules.model_complete:
+        if self._opinion is None:
+            return max(by_words, rules.opinion_ms) if self._opinion_due else by_words
+        if self._opinion >= rules.model_complete:
             if complete:
                 return rules.complete_ms
             return rules.agreed_ms if by_words <= rules.unheard_ms else rules.unclear_ms
-        if self._opinion is not None and self._opinion <= rules.model_incomplete:
+        if self._opinion <= rules.model_incomplete:
             return rules.doubted_ms if complete else max(by_words, rules.incomplete_ms)
         return by_words
+
+    def _wait_without_words(self) -> int:
+        """There are words, but they were guessed."""
+        rules, opinion = self.rules, self._opinion
+        if opinion is None:
+            return max(rules.unclear_ms, rules.opinion_ms) if self._opinion_due else rules.unclear_ms
+        if opinion >= rules.model_sure:
+            return rules.complete_ms
+        if opinion >= rules.model_complete:
+            return rules.likely_ms
+        if opinion > rules.model_incomplete:
+            return rules.unheard_ms
+        return rules.incomplete_ms if opinion > rules.model_denies else rules.denied_ms
 
     def push(self, probability: float, level_db: float, end_sample: int, window: int = 512) -> list[Signal]:
         """One window of `window` samples that ends at `end_sample`. Returns what it brought about."""
         voice = self.voice = self._is_voice(probability, level_db)
+        self._until = end_sample
         if not self.speaking:
             return self._wait_for_onset(voice, end_sample, window)
         if voice:
             self._silent_since = None
             if self._hesitated:
-                self._hesitated, self._paused, self._opinion = False, False, None
+                self._hesitated = self._paused = self._lasted = self._opinion_due = False
+                self._opinion = None
                 return [Resumed(end_sample - window)]
             return []
         if self._silent_since is None:
             self._silent_since = end_sample - window
-        silent_ms = (end_sample - self._silent_since) * 1000 // SAMPLE_RATE
+        silent_ms = self._silent_ms()
         signals: list[Signal] = []
         if not self._hesitated and silent_ms >= self.rules.hesitation_ms:
             self._hesitated = True
@@ -153,7 +211,10 @@ class Endpointer:
         if not self._paused and silent_ms >= min(self.rules.pause_ms, self.wait_ms()):
             self._hesitated = self._paused = True
             signals.append(Paused(self._silent_since))
-        return signals + self._end_if_due(silent_ms, end_sample) if self._paused else signals
+        elif self._paused and not self._lasted and silent_ms >= self.rules.lasting_ms:
+            self._lasted = True
+            signals.append(Lasted(self._silent_since))
+        return signals + self._reconsider()
 
     def end(self, at: int) -> list[Signal]:
         """End the utterance, as the client does in push-to-talk."""
@@ -165,9 +226,9 @@ class Endpointer:
 
     def reset(self) -> None:
         """Forget the open utterance."""
-        self.speaking = self._hesitated = self._paused = False
+        self.speaking = self._hesitated = self._paused = self._lasted = self._opinion_due = False
         self._voiced, self._silent_since, self._opinion = 0, None, None
-        self._level, self._words = None, None
+        self._level, self._words, self._trusted = None, None, True
 
     def _is_voice(self, probability: float, level_db: float) -> bool:
         if not self.speaking:
@@ -190,7 +251,11 @@ class Endpointer:
         # The prefix is silence: it does not reach into the speech before it.
         return [Began(max(self._last_speech, onset - self.rules.prefix_ms * SAMPLE_RATE // 1000))]
 
-    def _end_if_due(self, silent_ms: int, end_sample: int) -> list[Signal]:
-        if silent_ms < self.wait_ms():
+    def _silent_ms(self) -> int:
+        assert self._silent_since is not None
+        return (self._until - self._silent_since) * 1000 // SAMPLE_RATE
+
+    def _reconsider(self) -> list[Signal]:
+        if not self._paused or self._silent_ms() < self.wait_ms():
             return []
-        return self.end(end_sample)
+        return self.end(self._until)

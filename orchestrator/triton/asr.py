@@ -23,6 +23,7 @@ FINAL_TIMEOUT_S = 20.0
 CLOSE_TIMEOUT_S = 1.0
 # Sound that the model has not answered for; more means that it is stuck.
 BACKLOG_BYTES = 60 * 2 * SAMPLE_RATE
+LAST_WORDS = 4
 # END must carry sound: 10 ms of silence where none is left.
 SILENCE = bytes(2 * SAMPLE_RATE // 100)
 
@@ -45,6 +46,17 @@ class Transcript:
     stable_chars: int
     is_final: bool
     words: tuple[Word, ...]
+
+    @property
+    def confidence(self) -> float | None:
+        """The mean probability (0 to 1) of the last words, which tell whether a sentence is complete.
+
+        None where the model tells none; 0 of a partial transcript that may still change.
+        """
+        if not self.is_final:
+            return None if self.stable_chars >= len(self.text) else 0.0
+        last = self.words[-LAST_WORDS:]
+        return sum(word.probability for word in last) / len(last) if last else None
 
 
 class TritonAsr:

@@ -6,7 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.core.endpointing import Began, Ended, Endpointer, Hesitated, Paused, Resumed, Rules, Signal
+from orchestrator.core.endpointing import (
+    Began,
+    Ended,
+    Endpointer,
+    Hesitated,
+    Lasted,
+    Paused,
+    Resumed,
+    Rules,
+    Signal,
+)
 
 DEFAULT = Rules()
 WINDOW = 512
@@ -68,7 +78,7 @@ def test_an_onset_shorter_than_the_rule_is_none() -> None:
 def test_a_pause_is_announced_once_and_its_end_too() -> None:
     microphone = speaking("and then i")
     start = microphone.position
-    assert microphone.hears(SILENCE, 640) == [Hesitated(start), Paused(start)]
+    assert microphone.hears(SILENCE, 640) == [Hesitated(start), Paused(start), Lasted(start)]
     assert microphone.endpointer.in_pause
     resumed = microphone.position
     assert microphone.hears(SPEECH, 320) == [Resumed(resumed)]
@@ -99,9 +109,8 @@ def test_the_words_decide_how_long_the_silence_must_be(text: str, wait: int) -> 
 
 def test_words_that_arrive_in_the_pause_count_at_once() -> None:
     microphone = speaking("what time is")
-    assert microphone.hears(SILENCE, 480) == [Hesitated(30 * WINDOW), Paused(30 * WINDOW)]
-    microphone.endpointer.hear("what time is it")
-    assert microphone.hears(SILENCE) == [Ended(30 * WINDOW, microphone.position)]
+    assert microphone.hears(SILENCE, 480) == [Hesitated(30 * WINDOW), Paused(30 * WINDOW), Lasted(30 * WINDOW)]
+    assert microphone.endpointer.hear("what time is it") == [Ended(30 * WINDOW, microphone.position)]
 
 
 def test_words_of_the_turn_before_do_not_count_in_the_next() -> None:
@@ -138,6 +147,64 @@ def test_the_end_of_turn_model_shortens_or_lengthens_the_wait(text: str, opinion
     assert wait <= passed_ms + microphone.silence_until_the_end_ms() <= wait + WINDOW_MS
 
 
+@pytest.mark.parametrize("text", ["what time is it", "and then i", "where do you come from", "five five"])
+@pytest.mark.parametrize(
+    ("opinion", "wait"),
+    [
+        (None, DEFAULT.unclear_ms),
+        (0.95, DEFAULT.complete_ms),
+        (0.7, DEFAULT.likely_ms),
+        (0.5, DEFAULT.unheard_ms),
+        (0.25, DEFAULT.incomplete_ms),
+        (0.05, DEFAULT.denied_ms),
+    ],
+)
+def test_of_words_that_were_guessed_the_end_of_turn_model_alone_decides(
+    text: str, opinion: float | None, wait: int
+) -> None:
+    microphone = speaking()
+    microphone.endpointer.hear(text, DEFAULT.trusted - 0.1)
+    passed_ms = 128
+    microphone.hears(SILENCE, passed_ms)
+    microphone.endpointer.judge(opinion)
+    assert wait <= passed_ms + microphone.silence_until_the_end_ms() <= wait + WINDOW_MS
+
+
+def test_words_that_the_recogniser_is_sure_of_count() -> None:
+    microphone = speaking()
+    microphone.endpointer.hear("what time is it", DEFAULT.trusted)
+    assert microphone.silence_until_the_end_ms() <= DEFAULT.complete_ms + WINDOW_MS
+
+
+def test_complete_words_wait_a_moment_for_an_opinion_that_is_on_its_way() -> None:
+    microphone = speaking("what time is it")
+    microphone.hears(SILENCE, 128)
+    microphone.endpointer.expect_opinion()
+    assert not any(isinstance(signal, Ended) for signal in microphone.hears(SILENCE, 96))
+    last_speech = 30 * WINDOW
+    assert microphone.endpointer.judge(0.9) == [Ended(last_speech, microphone.position)], "it decides at once"
+
+
+def test_an_opinion_that_does_not_come_is_not_waited_for() -> None:
+    microphone = speaking("what time is it")
+    microphone.hears(SILENCE, 128)
+    microphone.endpointer.expect_opinion()
+    assert 128 + microphone.silence_until_the_end_ms() <= DEFAULT.opinion_ms + WINDOW_MS
+    microphone = speaking("what time is it")
+    microphone.hears(SILENCE, 128)
+    microphone.endpointer.expect_opinion()
+    microphone.hears(SILENCE, 96)
+    assert isinstance(microphone.endpointer.judge(None)[-1], Ended), "the model has none: the words decide"
+
+
+def test_a_second_opinion_takes_the_firsts_place() -> None:
+    microphone = speaking("where do you come from")
+    microphone.hears(SILENCE, 128)
+    assert microphone.endpointer.judge(0.1) == []
+    assert Lasted(30 * WINDOW) in microphone.hears(SILENCE, 256)
+    assert isinstance(microphone.endpointer.judge(0.9)[-1], Ended)
+
+
 def test_an_opinion_holds_for_its_own_pause_only() -> None:
     microphone = speaking("and then i")
     microphone.endpointer.judge(0.9)  # no pause yet
@@ -152,7 +219,7 @@ def test_a_fixed_silence_is_the_clients_own_whatever_was_said(silence_ms: int) -
     for text in ("what time is it", "and then i", ""):
         microphone = speaking(text, Rules(fixed_ms=silence_ms))
         assert silence_ms <= microphone.silence_until_the_end_ms() < silence_ms + WINDOW_MS
-        assert isinstance(microphone.signals[-2], Paused)
+        assert any(isinstance(signal, Paused) for signal in microphone.signals)
 
 
 def test_silence_begins_where_the_level_falls_though_the_detector_lingers() -> None:
@@ -204,16 +271,20 @@ RULES = st.builds(
 )
 
 
-@given(RULES, WINDOWS, st.lists(HEARD, min_size=1, max_size=40))
+@given(RULES, WINDOWS, st.lists(HEARD, min_size=1, max_size=40), st.sampled_from([None, 0.2, 0.9]))
 def test_whatever_is_heard_the_signals_tell_a_story_that_makes_sense(
-    rules: Rules, sounds: list[tuple[tuple[float, float], int]], heard: list[str | float]
+    rules: Rules,
+    sounds: list[tuple[tuple[float, float], int]],
+    heard: list[str | float],
+    confidence: float | None,
 ) -> None:
     microphone = Microphone(rules)
     endpointer = microphone.endpointer
     state, begun_at, spoken_until = "silent", 0, 0
+    told: list[Signal] = []
     for index, (window, count) in enumerate(sounds):
         for _ in range(count):
-            for signal in microphone.hears(window):
+            for signal in told + microphone.hears(window):
                 match signal:
                     case Began(at):
                         assert state == "silent"
@@ -227,22 +298,23 @@ def test_whatever_is_heard_the_signals_tell_a_story_that_makes_sense(
                         assert state in ("speaking", "hesitating")
                         assert begun_at <= since < microphone.position
                         state = "paused"
+                    case Lasted(since):
+                        assert state == "paused"
+                        assert begun_at <= since < microphone.position
                     case Resumed(at):
                         assert state in ("hesitating", "paused")
                         assert at == microphone.position - WINDOW
                         state = "speaking"
                     case Ended(last_speech, at):
                         assert state == "paused"
-                        assert at == microphone.position
+                        assert microphone.position - WINDOW <= at <= microphone.position
                         least_ms = rules.fixed_ms if rules.fixed_ms is not None else min(rules.complete_ms, 240)
                         assert at - last_speech >= least_ms * 16, "no turn ends before the rule's silence"
                         state, spoken_until = "silent", last_speech
+            told = []
             assert endpointer.speaking == (state != "silent")
             assert endpointer.in_pause == (state == "paused")
         opinion = heard[index % len(heard)]
-        if isinstance(opinion, str):
-            endpointer.hear(opinion)
-        else:
-            endpointer.judge(opinion)
-    if state != "silent":
+        told = endpointer.hear(opinion, confidence) if isinstance(opinion, str) else endpointer.judge(opinion)
+    if endpointer.speaking:
         microphone.silence_until_the_end_ms()
