@@ -89,8 +89,12 @@ class Admission:
 
     def check(self, *, active: int) -> None:
         """CapacityError where a further call beside `active` ones would degrade them. The first is always taken."""
-        if active and (self.level is Level.SESSION_REJECT or self._late_s() > self._limit_s):
+        if self.refuses(active=active):
             raise self._busy()
+
+    def refuses(self, *, active: int) -> bool:
+        """Whether a further call beside `active` ones would degrade them."""
+        return active > 0 and (self.level is Level.SESSION_REJECT or self._late_s() > self._limit_s)
 
     @property
     def lag_s(self) -> float:

@@ -24,6 +24,7 @@ from orchestrator.errors import GoAssistError
 from orchestrator.gate import Gate
 from orchestrator.models import LanguageModel, Models
 from orchestrator.openai_llm import OpenAiLlm
+from orchestrator.places import Places
 from orchestrator.readiness import ReadinessCheck
 from orchestrator.realtime import calls, sessions, websocket
 from orchestrator.realtime.call import Call, Shared
@@ -58,11 +59,12 @@ def create_app(settings: Settings, worker: Worker | None = None) -> FastAPI:
     `worker`: which one it is of several.
     """
     metrics = Metrics()
+    places = worker.places() if worker is not None else None
     app = FastAPIOffline(
         title="GoAssist",
         description=DESCRIPTION,
         version="0.1.0",
-        lifespan=lambda app: _lifespan(app, settings, metrics, worker),
+        lifespan=lambda app: _lifespan(app, settings, metrics, worker, places),
     )
     app.add_middleware(Gate, metrics=metrics, allowed_origins=settings.allowed_origins)
     if settings.allowed_origins:
@@ -73,9 +75,13 @@ def create_app(settings: Settings, worker: Worker | None = None) -> FastAPI:
             allow_headers=["*"],
             expose_headers=["Location", "Retry-After"],
         )
-    if worker is not None:
+    if worker is not None and places is not None:
         app.add_middleware(
-            Siblings, worker=worker, has=lambda call_id: app.state.services.registry.get(call_id) is not None
+            Siblings,
+            worker=worker,
+            places=places,
+            has=lambda call_id: app.state.services.registry.get(call_id) is not None,
+            busy=lambda: app.state.services.busy,
         )
     for error in (GoAssistError, HTTPException, RequestValidationError, Exception):
         app.add_exception_handler(error, refuse)
@@ -87,7 +93,7 @@ def create_app(settings: Settings, worker: Worker | None = None) -> FastAPI:
 
 @asynccontextmanager
 async def _lifespan(
-    app: FastAPI, settings: Settings, metrics: Metrics, worker: Worker | None
+    app: FastAPI, settings: Settings, metrics: Metrics, worker: Worker | None, places: Places | None
 ) -> AsyncGenerator[None, None]:
     async with AsyncExitStack() as stack:
         triton = TritonClient(settings.triton_url)
@@ -107,14 +113,17 @@ async def _lifespan(
             questions["llm"] = elsewhere.ready
         models = Models(TritonAsr(triton), llm, TritonTts(triton), TritonTurn(triton))
         plane = MediaPlane(hosts=settings.webrtc_hosts)
-        most = settings.max_concurrent_sessions
         registry: Registry[Call] = Registry(
-            max_sessions=worker.share(most) if worker else most, idle_timeout_s=settings.session_idle_timeout_s
+            max_sessions=settings.max_concurrent_sessions,
+            idle_timeout_s=settings.session_idle_timeout_s,
+            shares=places,
         )
 
         def pressed(level: Level, previous: Level) -> None:
             severity = logging.WARNING if level > previous else logging.INFO
             LOGGER.log(severity, "backpressure", extra={"now": level.name.lower(), "before": previous.name.lower()})
+            if places is not None:
+                places.press(level)
             for call in registry:
                 call.pressed(level)
 

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Generic, Protocol, TypeVar
 
 from orchestrator.errors import CapacityError
@@ -12,6 +13,20 @@ LOGGER = logging.getLogger(__name__)
 RETRY_AFTER_S = 5
 # A peer takes five seconds to close at the very most.
 CLOSE_TIMEOUT_S = 10.0
+
+
+class Shares(Protocol):
+    """What the registry needs to know of other processes that take calls under the same limit."""
+
+    @property
+    def taken(self) -> int:
+        """Calls of all processes."""
+
+    def note(self, calls: int) -> None:
+        """This process has so many calls now."""
+
+    def locked(self) -> AbstractContextManager[None]:
+        """No other process takes a call meanwhile."""
 
 
 class Held(Protocol):
@@ -39,13 +54,20 @@ class Registry(Generic[Call]):
     """Owns the tasks of all calls.
 
     They are no TaskGroup: an error in one call must not end the others. It is logged with its traceback instead, and
-    the call is gone. `clock` in seconds is that of the calls' `last_active_s`.
+    the call is gone. `clock` in seconds is that of the calls' `last_active_s`. `shares`: other processes have calls
+    under the same `max_sessions`.
     """
 
     def __init__(
-        self, *, max_sessions: int, idle_timeout_s: float, clock: Callable[[], float] = time.monotonic
+        self,
+        *,
+        max_sessions: int,
+        idle_timeout_s: float,
+        clock: Callable[[], float] = time.monotonic,
+        shares: Shares | None = None,
     ) -> None:
         self.max_sessions = max_sessions
+        self._shares = shares
         self._idle_timeout_s = idle_timeout_s
         self._clock = clock
         self._calls: dict[str, Call] = {}
@@ -67,11 +89,20 @@ class Registry(Generic[Call]):
         """The call of that id, None where there is none, or no longer."""
         return self._calls.get(call_id)
 
+    @property
+    def free(self) -> int:
+        """How many more calls may be taken."""
+        return max(0, self.max_sessions - (self._shares.taken if self._shares else len(self._calls)))
+
+    def locked(self) -> AbstractContextManager[None]:
+        """No other process takes a place between `check_capacity` and `start`; nothing may be awaited there."""
+        return self._shares.locked() if self._shares else nullcontext()
+
     def check_capacity(self) -> None:
-        """CapacityError where another call cannot be taken. Nothing may be awaited between this and `start`."""
+        """CapacityError where another call cannot be taken at present."""
         if self._draining:
             raise CapacityError("the server is shutting down", retry_after_s=RETRY_AFTER_S)
-        if len(self._calls) >= self.max_sessions:
+        if not self.free:
             raise CapacityError(
                 f"all {self.max_sessions} sessions are taken: try again shortly", retry_after_s=RETRY_AFTER_S
             )
@@ -80,6 +111,7 @@ class Registry(Generic[Call]):
         """Run the call until it ends by itself, is closed, or nothing happens in it for the idle time-out."""
         assert call.id not in self._calls
         self._calls[call.id] = call
+        self._counted()
         task = asyncio.create_task(self._hold(call), name=f"call {call.id}")
         self._tasks[call.id] = task
         task.add_done_callback(lambda task: self._ended(call, task))
@@ -130,8 +162,13 @@ class Registry(Generic[Call]):
             if timer is not None:
                 timer.cancel()
 
+    def _counted(self) -> None:
+        if self._shares:
+            self._shares.note(len(self._calls))
+
     def _ended(self, call: Call, task: asyncio.Task[None]) -> None:
         del self._calls[call.id], self._tasks[call.id]
+        self._counted()
         fields = {"session": call.id, "active": len(self)}
         if task.cancelled():
             LOGGER.warning("session cancelled", extra=fields)

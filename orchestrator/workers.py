@@ -19,6 +19,7 @@ import uvloop
 
 from orchestrator.address import bind
 from orchestrator.errors import ConfigurationError, GoAssistError
+from orchestrator.places import new_places, vacate
 from orchestrator.server import Interrupted, Stop, run_orchestrator
 from orchestrator.settings import Settings
 from orchestrator.siblings import HOST, Worker
@@ -54,8 +55,11 @@ async def run_workers(settings: Settings, listener: socket.socket, stop: Stop, *
             each.bind((HOST, 0))
         ports = tuple(each.getsockname()[1] for each in loopbacks)
         secret = secrets.token_hex()
+        places = new_places(settings.workers)
+        stack.callback(os.close, places)
         starts = [
-            Start(settings, Worker(number, ports, secret), each.fileno()) for number, each in enumerate(loopbacks)
+            Start(settings, Worker(number, ports, secret, places), each.fileno())
+            for number, each in enumerate(loopbacks)
         ]
         began = [asyncio.Event() for _ in starts]
         failures: list[Exception] = []
@@ -85,7 +89,7 @@ async def _supervise(start: Start, stop: Stop, began: asyncio.Event) -> None:
             *(sys.executable, "-m", "orchestrator.workers"),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            pass_fds=[start.loopback_fd],
+            pass_fds=[start.loopback_fd, start.worker.places_descriptor],
             start_new_session=True,  # Ctrl-C is for this process, which passes it on
         )
         try:
@@ -103,6 +107,7 @@ async def _supervise(start: Start, stop: Stop, began: asyncio.Event) -> None:
             if process.returncode is None:
                 process.kill()
                 await process.wait()
+            vacate(start.worker.places_descriptor, start.worker.number)
         if not began.is_set():
             raise ConfigurationError(f"worker {start.worker.number} could not be started: see above")
         LOGGER.error(

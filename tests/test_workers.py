@@ -5,7 +5,9 @@ import re
 import signal
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,10 +66,17 @@ def until(condition: Any) -> None:
         time.sleep(0.05)
 
 
+MOST = 6
+
+
 @pytest.fixture
 def service(triton: RunningTriton, tmp_path: Path) -> Iterator[Service]:
     # Late frames of a busy machine are no matter here.
-    variables = {"TRITON_URL": triton.grpc_url, "MAX_FRAME_LATENESS_MS": "10000"}
+    variables = {
+        "TRITON_URL": triton.grpc_url,
+        "MAX_FRAME_LATENESS_MS": "10000",
+        "MAX_CONCURRENT_SESSIONS": str(MOST),
+    }
     process = start("serve", "--port", "0", "--workers", "2", cwd=tmp_path, **variables)
     try:
         yield Service(process, address(process).rstrip("/"))
@@ -118,6 +127,29 @@ def test_a_worker_that_dies_is_restarted_and_the_others_calls_go_on(service: Ser
     service.sessions()
 
 
+def test_no_worker_refuses_a_call_while_there_is_room_and_all_carry_as_many(service: Service) -> None:
+    with ThreadPoolExecutor(12) as callers:
+        answers = list(callers.map(lambda _: service.request("POST", "/sessions", json={}), range(12)))
+    taken = [answer.json()["session_id"] for answer in answers if answer.status_code == 200]
+    refused = [answer for answer in answers if answer.status_code == 503]
+    assert (len(taken), len(refused)) == (MOST, 12 - MOST)
+    assert all(int(answer.headers["Retry-After"]) > 0 for answer in refused)
+    by_worker = Counter(session.split("_")[1] for session in taken)
+    assert min(by_worker.values()) >= MOST // 2 - 1, by_worker
+    assert service.request("GET", "/sessions").json()["available_slots"] == 0
+
+    os.kill(service.children()[0], signal.SIGKILL)
+    until(lambda: service.request("GET", "/readyz").status_code == 200)
+    left = service.request("GET", "/sessions").json()
+    assert 0 < left["active_count"] < MOST
+    assert left["available_slots"] == MOST - left["active_count"]
+
+
+def test_an_id_that_a_client_chose_is_taken_once_whichever_worker_is_asked(service: Service) -> None:
+    answers = [service.request("POST", "/sessions", json={"session_id": "mine"}).status_code for _ in range(6)]
+    assert sorted(answers) == [200, 400, 400, 400, 400, 400]
+
+
 def test_ctrl_c_leaves_nothing(service: Service) -> None:
     workers = service.children()
     assert len(workers) == 2
@@ -134,13 +166,12 @@ def test_workers_do_not_outlive_a_parent_that_is_killed(service: Service) -> Non
 
 
 def test_an_id_names_its_owner() -> None:
-    worker = Worker(1, (1001, 1002, 1003), "")
-    other = Worker(2, worker.ports, "")
+    worker = Worker(1, (1001, 1002, 1003), "", -1)
+    other = Worker(2, worker.ports, "", -1)
     assert worker.owners(other.new_id("rtc")) == [2]
     assert worker.owners(worker.new_id("sess")) == []
     assert worker.owners("rtc_w9_x") == []
     assert worker.owners("mine") == [0, 2]
-    assert [worker.share(sessions) for sessions in (1, 3, 100)] == [1, 1, 34]
 
 
 def test_a_short_lived_key_of_one_worker_is_taken_by_another() -> None:

@@ -10,6 +10,7 @@ from starlette.requests import HTTPConnection
 
 from orchestrator.admission import Admission
 from orchestrator.config import SessionConfig, TurnDetection
+from orchestrator.core.pressure import Level
 from orchestrator.errors import CapacityError, InvalidRequestError
 from orchestrator.readiness import ReadinessCheck
 from orchestrator.realtime.call import Call, Shared, Transport
@@ -66,16 +67,23 @@ class Services:
         self._check_capacity()
         await self.readiness.require()
         await self._wait_for_calm()
-        self._check_capacity()
         if call_id is not None and self.registry.get(call_id) is not None:
             raise InvalidRequestError(f"there is a session {call_id!r} already", param="session_id")
         prefix: IdPrefix = "rtc" if transport == "webrtc" else "sess"
         made = self.worker.new_id(prefix) if self.worker else f"{prefix}_{uuid4().hex[:24]}"
-        call = Call(call_id or made, transport, shared=self.shared, config=config, **options)
-        call.pressed(self.admission.level)
-        self.registry.start(call)
+        with self.registry.locked():
+            self._check_capacity()
+            call = Call(call_id or made, transport, shared=self.shared, config=config, **options)
+            call.pressed(self.admission.level)
+            self.registry.start(call)
         self.shared.metrics.session_started(transport)
         return call
+
+    @property
+    def busy(self) -> bool:
+        """Whether a call would wait here, or be refused for the lateness of those there are."""
+        active = len(self.registry)
+        return active > 0 and (self.admission.level >= Level.SESSION_QUEUE or self.admission.refuses(active=active))
 
     def call(self, call_id: str) -> Call:
         """The call of that id; HTTP 404 where there is none."""

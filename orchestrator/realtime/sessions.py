@@ -104,8 +104,7 @@ async def create_session(request: Request, wired: Wired, key_session: KeySession
 async def list_sessions(wired: Wired) -> SessionList:
     """All sessions of this process, however they were begun; not for who has but a client secret."""
     sessions = [_status(call) for call in wired.registry]
-    slots = max(0, wired.registry.max_sessions - len(sessions))
-    return SessionList(active_count=len(sessions), available_slots=slots, sessions=sessions)
+    return SessionList(active_count=len(sessions), available_slots=wired.registry.free, sessions=sessions)
 
 
 @router.get("/{session_id}", response_model=SessionStatus)
