@@ -25,7 +25,7 @@ from benchmarks.caller import Caller, Network
 from benchmarks.speech import Utterance, silence, utterance
 from orchestrator.webrtc.ticker import Ticker
 
-QUESTION = Path(__file__).parents[1] / "tests" / "audio" / "what_time_is_it.wav"
+QUESTION = Path(__file__).parents[1] / "tests" / "audio" / "about_yourself.wav"
 
 
 @dataclass(slots=True)
@@ -37,6 +37,7 @@ class Results:
     barge_in: list[float] = field(default_factory=list)
     connect: list[float] = field(default_factory=list)
     gaps: int = 0
+    smooth: int = 0  # callers without a gap
     missed: int = 0
     refused: list[str] = field(default_factory=list)
 
@@ -114,6 +115,7 @@ async def converse(
             results.by_turn.setdefault(turn, []).append(loud_s - caller.end_s)
     await caller.quiet(0.6)
     results.gaps += caller.gaps
+    results.smooth += caller.gaps == 0
 
 
 def milliseconds(values: list[float]) -> dict[str, float] | None:
@@ -175,9 +177,11 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
         "voice_to_voice_by_turn_ms": {turn: milliseconds(each) for turn, each in sorted(results.by_turn.items())},
         "barge_in_ms": milliseconds(results.barge_in),
         "gaps_over_60_ms": results.gaps,
+        "callers_without_gaps": results.smooth,
         "connect_ms": milliseconds(results.connect),
         "cpu_s_per_session_minute": round((after.cpu_s - before.cpu_s) / minutes, 2) if minutes else None,
         "server_cores": round((after.cpu_s - before.cpu_s) / wall_s, 2),
+        "resident_mb": round(peak / 2**20, 1),
         "resident_mb_per_session": round((peak - before.resident) / 2**20 / max(1, len(callers)), 2),
         "client_cores": round((own.ru_utime + own.ru_stime) / wall_s, 2),
         "wall_s": round(wall_s, 1),

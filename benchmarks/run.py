@@ -1,70 +1,60 @@
 """The benchmark: `make bench`. Serves the stand-ins, measures one caller and many, prints JSON.
 
-    python -m benchmarks.run [--callers 1 10 50] [--cpu 0] [--port 8801]
+    python -m benchmarks.run [--callers 1 10 50] [--cpu 0] [--port 8801] [--workers 1] [--json FILE]
 
-The orchestrator is pinned to one core, the callers to the others, Triton with the stand-ins as well.
+The orchestrator is pinned to one core (with workers: to as many), the callers to the others, Triton with the stand-ins
+as well. It is started anew for each figure.
 """
 
 import argparse
 import json
-import os
-import signal
-import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
+from pathlib import Path
+from typing import Any
 
-READY_TIMEOUT_S = 60
+from benchmarks.machine import machine
+from benchmarks.servers import MeasurementError, goassist, load, other_cores, running
 
-
-def ready(url: str) -> bool:
-    """Whether the server and its models are."""
-    try:
-        with urllib.request.urlopen(f"{url}/readyz", timeout=2) as answer:
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False
-
-
-def load(url: str, callers: int, *options: str, cpus: set[int]) -> dict[str, object]:
-    """One run of the load client, on these cores."""
-    command = [sys.executable, "-m", "benchmarks.load", "--url", url, "-n", str(callers), *options]
-    done = subprocess.run(
-        command, stdout=subprocess.PIPE, check=True, preexec_fn=lambda: os.sched_setaffinity(0, cpus), timeout=540
-    )
-    result: dict[str, object] = json.loads(done.stdout)
-    return result
+LOSSES = {
+    "5 % loss": ("--no-barge-in", "--loss", "0.05"),
+    "20 % loss": ("--no-barge-in", "--loss", "0.2"),
+    "one packet lost after turn 2": ("--no-barge-in", "--drop-after-turn", "2"),
+}
 
 
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__.splitlines()[0])
-    parser.add_argument("--callers", type=int, nargs="+", default=[1, 10, 50])
+    parser.add_argument("--callers", type=int, nargs="*", default=[1, 10, 50])
     parser.add_argument("--turns", type=int, default=4)
+    parser.add_argument("--no-loss", action="store_true", help="without the runs that lose packets")
     parser.add_argument("--cpu", type=int, default=0)
     parser.add_argument("--port", type=int, default=8801)
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--json", type=Path, help="write the figures here, too; those of other runs in it are kept")
     options = parser.parse_args()
-    url = f"http://127.0.0.1:{options.port}"
-    others = os.sched_getaffinity(0) - {options.cpu} or os.sched_getaffinity(0)
-    command = [sys.executable, "-m", "benchmarks.serve", "--port", str(options.port), "--cpu", str(options.cpu)]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    try:
-        deadline = time.monotonic() + READY_TIMEOUT_S
-        while not ready(url):
-            if server.poll() is not None or time.monotonic() > deadline:
-                sys.exit("the server did not become ready")
-            time.sleep(0.2)
-        results = {}
-        for callers in options.callers:
-            results[f"{callers} callers"] = load(url, callers, "--turns", str(options.turns), cpus=others)
-        results["5 % loss"] = load(url, 1, "--turns", "6", "--no-barge-in", "--loss", "0.05", cpus=others)
-        lost = load(url, 1, "--turns", "6", "--no-barge-in", "--drop-after-turn", "2", cpus=others)
-        results["one packet lost after turn 2"] = lost
-        print(json.dumps(results, indent=2))
-    finally:
-        server.send_signal(signal.SIGINT)
-        server.wait(30)
+    server = goassist(options.cpu, options.workers)
+    with_workers = f", {options.workers} workers" if options.workers > 1 else ""
+    runs: dict[str, tuple[str, ...]] = {
+        f"{count} caller{'s' if count > 1 else ''}{with_workers}": ("-n", str(count), "--turns", str(options.turns))
+        for count in options.callers
+    }
+    if not options.no_loss:
+        runs |= {name: ("--turns", "6", *loss) for name, loss in LOSSES.items()}
+    figures: dict[str, Any] = {}
+    for index, (name, run) in enumerate(runs.items(), 1):
+        print(f"[{index}/{len(runs)}] {name}", file=sys.stderr, flush=True)
+        try:
+            with running(server, cpu=options.cpu, port=options.port) as url:
+                figures[name] = load(server, url, *run, cpus=other_cores(options.cpu))
+        except MeasurementError as error:
+            sys.exit(str(error))
+    if options.json:
+        kept = json.loads(options.json.read_text())["figures"] if options.json.exists() else {}
+        written = {"machine": machine(), "figures": kept | figures}
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text(json.dumps(written, indent=2) + "\n")
+    print(json.dumps(figures, indent=2))
 
 
 if __name__ == "__main__":

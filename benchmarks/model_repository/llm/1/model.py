@@ -1,18 +1,15 @@
-"""A stand-in language model: first token after 50 ms, then 30 tokens a second, always the same answer."""
+"""A stand-in language model: always the same answer, token by token at a fixed rate."""
 
+import sys
 import time
 from collections.abc import Generator
+from pathlib import Path
 
 from engines.serving import Chunk, Model, Request
 from engines.streams import Streams
 
-FIRST_TOKEN_S = 0.050
-TOKENS_PER_S = 30
-ANSWER = (
-    "Okay here it is. The forecast for this afternoon is mostly sunny with a light breeze from the west."
-    " Temperatures should stay close to twenty one degrees until the early evening hours."
-    " You might want to bring a thin jacket if you plan on staying out late tonight."
-)
+sys.path.append(str(Path(__file__).parents[4]))  # Triton's Python heeds no PYTHONPATH
+from benchmarks.standins import TOKENS, token_s
 
 
 class TritonPythonModel:
@@ -27,6 +24,6 @@ class TritonPythonModel:
 
     def _generate(self, request: Request) -> Generator[Chunk, None, None]:
         started = time.monotonic()
-        for index, word in enumerate(ANSWER.split(" ")):
-            time.sleep(max(0.0, started + FIRST_TOKEN_S + index / TOKENS_PER_S - time.monotonic()))
-            yield {"text_output": f" {word}" if index else word}
+        for index, token in enumerate(TOKENS):
+            time.sleep(max(0.0, started + token_s(index) - time.monotonic()))
+            yield {"text_output": token}

@@ -1,0 +1,99 @@
+"""GoAssist beside pipecat: `make bench-peers`. The same stand-ins, the same callers, one after the other on one core.
+
+    python -m benchmarks.peers [--figures conversation packet loss callers] [--callers 3 10 20 30 50] [--json FILE]
+
+Each measurement starts its server anew. With more and more callers a server is measured until one of its calls has gaps
+in its sound (over 60 ms) or goes unanswered. Prints a table with ratios; `--json` keeps all figures, and those of
+earlier runs that were not taken again.
+"""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks.comparison import FIGURES, markdown
+from benchmarks.machine import machine
+from benchmarks.servers import MeasurementError, Server, goassist, load, other_cores, pipecat, running
+
+SINGLE = {
+    "conversation": ("-n", "1", "--turns", "6"),
+    "packet": ("-n", "1", "--turns", "6", "--no-barge-in", "--drop-after-turn", "2"),
+    "loss": ("-n", "1", "--turns", "4", "--no-barge-in", "--loss", "0.05"),
+}
+
+Measured = dict[str, Any]
+
+
+def say(text: str) -> None:
+    """Progress."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def measure(server: Server, title: str, run: tuple[str, ...], options: argparse.Namespace) -> Measured:
+    """One measurement; one that fails is told and kept as such."""
+    began = time.monotonic()
+    say(f"  {server.name}: {title} …")
+    try:
+        with running(server, cpu=options.cpu, port=options.port) as url:
+            result = load(server, url, *run, cpus=other_cores(options.cpu))
+    except MeasurementError as error:
+        say(f"    {error}")
+        return {"failed": str(error)}
+    latency = result["voice_to_voice_ms"] or {"p50": "–"}
+    smooth = f"{result['callers_without_gaps']} of {result['callers']} without gaps"
+    took_s = time.monotonic() - began
+    say(f"    voice to voice {latency['p50']} ms, {smooth}, {result['missed']} turns missed ({took_s:.0f} s)")
+    return result
+
+
+def carried(result: Measured) -> bool:
+    """Whether every call was answered, and had no gap."""
+    return "failed" not in result and not result["missed"] and result["callers_without_gaps"] == result["callers"]
+
+
+def measure_callers(servers: list[Server], options: argparse.Namespace) -> dict[str, dict[str, Measured]]:
+    """More and more callers, each server until it does not carry them."""
+    results: dict[str, dict[str, Measured]] = {server.name: {} for server in servers}
+    left = list(servers)
+    for count in options.callers:
+        for server in list(left):
+            run = ("-n", str(count), "--turns", "4")
+            results[server.name][str(count)] = result = measure(server, f"{count} callers", run, options)
+            if not carried(result):
+                left.remove(server)
+    return results
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=__doc__.splitlines()[0])
+    parser.add_argument("--figures", nargs="+", choices=FIGURES, default=FIGURES)
+    parser.add_argument("--callers", type=int, nargs="+", default=[3, 10, 20, 30, 50])
+    parser.add_argument("--cpu", type=int, default=0)
+    parser.add_argument("--port", type=int, default=8801)
+    parser.add_argument("--json", type=Path, help="keep all figures in this file")
+    options = parser.parse_args()
+    servers = [goassist(options.cpu), pipecat("vad"), pipecat("smart")]
+    written: Measured = {"machine": machine(), "figures": {}}
+    if options.json and options.json.exists():
+        written["figures"] = json.loads(options.json.read_text())["figures"]
+    say(f"core {options.cpu} for the server, the others for the callers; this takes about 12 minutes")
+    for figure in options.figures:
+        say(f"{figure}:")
+        if figure == "callers":
+            written["figures"][figure] = measure_callers(servers, options)
+        else:
+            written["figures"][figure] = {
+                server.name: measure(server, figure, SINGLE[figure], options) for server in servers
+            }
+        if options.json:
+            options.json.parent.mkdir(parents=True, exist_ok=True)
+            options.json.write_text(json.dumps(written, indent=2) + "\n")
+    print(markdown(written["figures"]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""The servers that are measured, each started anew on one core, and the load client beside it on the others."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+READY_TIMEOUT_S = 60
+STOP_TIMEOUT_S = 30
+PIPECAT = ROOT / ".venvs" / "pipecat" / "bin" / "python"
+
+
+class MeasurementError(Exception):
+    """A server did not start, or a measurement did not end; the text says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """How to run one: its command without port, what it is asked for readiness, and how callers reach it."""
+
+    name: str
+    command: tuple[str, ...]
+    api: str
+    ready_path: str
+    pins_itself: bool = False
+
+
+def goassist(cpu: int, workers: int = 1) -> Server:
+    """The orchestrator on core `cpu` (with workers: on as many from there on), its Triton on the others."""
+    command = (sys.executable, "-m", "benchmarks.serve", "--cpu", str(cpu), "--workers", str(workers))
+    return Server("GoAssist", command, "realtime", "/readyz", pins_itself=True)
+
+
+def pipecat(turn: str) -> Server:
+    """pipecat, with its voice detection alone (`vad`) or with its turn model too (`smart`, its default)."""
+    name = {"vad": "pipecat, VAD only", "smart": "pipecat, default"}[turn]
+    return Server(name, (str(PIPECAT), "-m", "benchmarks.pipecat_server", "--turn", turn), "offer", "/stats")
+
+
+def other_cores(cpu: int) -> set[int]:
+    """The cores of the callers: all but this one, where there is another."""
+    cores = os.sched_getaffinity(0)
+    return cores - {cpu} or cores
+
+
+@contextmanager
+def running(server: Server, *, cpu: int, port: int) -> Iterator[str]:
+    """The server, ready for calls; yields its address. MeasurementError where it does not become ready."""
+    url = f"http://127.0.0.1:{port}"
+    if _ready(url + server.ready_path):
+        raise MeasurementError(f"port {port} is taken by another server: choose one with PORT=")
+    cores = os.sched_getaffinity(0) if server.pins_itself else {cpu}
+    process = subprocess.Popen(
+        [*server.command, "--port", str(port)],
+        cwd=ROOT,
+        env={**os.environ, "LOGURU_LEVEL": "ERROR"},  # pipecat greets on import
+        stdout=subprocess.DEVNULL,
+        preexec_fn=lambda: os.sched_setaffinity(0, cores),
+    )
+    try:
+        deadline = time.monotonic() + READY_TIMEOUT_S
+        while not _ready(url + server.ready_path):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise MeasurementError(f"{server.name} did not become ready; what it said is above")
+            time.sleep(0.2)
+        yield url
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def load(server: Server, url: str, *options: str, cpus: set[int], timeout_s: float = 240) -> dict[str, Any]:
+    """One run of the load client on these cores: what it prints, and the machine's load before it."""
+    command = [sys.executable, "-m", "benchmarks.load", "--url", url, "--api", server.api, *options]
+    load_before = os.getloadavg()[0]
+    try:
+        done = subprocess.run(
+            command,
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            check=True,
+            preexec_fn=lambda: os.sched_setaffinity(0, cpus),
+            timeout=timeout_s,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise MeasurementError(f"{server.name} was not done after {timeout_s:.0f} s") from error
+    except subprocess.CalledProcessError as error:
+        raise MeasurementError(f"the callers of {server.name} failed; what they said is above") from error
+    result: dict[str, Any] = json.loads(done.stdout)
+    return {"options": " ".join(options), "load_average_before": round(load_before, 2), **result}
+
+
+def _ready(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
