@@ -149,7 +149,8 @@ class Request:
         if not self._cancelled and now - self._asked_at >= CANCEL_CHECK_S:
             self._asked_at = now
             with metrics.channel:
-                self._cancelled = bool(self._sender.is_cancelled())
+                if self._sender.is_cancelled():  # not assigned: meanwhile `cancel` may have been called
+                    self._cancelled = True
         return self._cancelled
 
     def cancel(self) -> None:
