@@ -1,56 +1,48 @@
 """Requests of one model to another of the same server, as Triton's business logic scripting has them.
 
-Beside engines/serving.py the only importer of triton_python_backend_utils.
+Beside engines/serving.py the only importer of triton_python_backend_utils. Triton 2.51 loses the process of a model
+that has several decoupled requests under way, some of them cancelled: there one at a time, or engines/loopback.py.
 """
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 from uuid import uuid4
 
 import numpy as np
-import numpy.typing as npt
 import triton_python_backend_utils as pb_utils
 
-from engines.errors import EngineError, EngineUnavailableError, InvalidInputError
+from engines.calls import Outputs, Part, Tensors, refused
+from engines.errors import EngineUnavailableError
 from engines.serving import CANCEL_PARAMETER
-
-# How texts of errors begin that are not the request's fault: engines/serving.py writes two of them, Triton the others.
-_LOST_PREFIXES = ("UNAVAILABLE: ", "INTERNAL: ", "Failed to process the request(s)", "Stub process")
-
-Tensors = Mapping[str, npt.NDArray[Any]]
-
-
-def text(value: str) -> npt.NDArray[np.object_]:
-    """A STRING [1] input."""
-    return np.array([value.encode()], dtype=np.object_)
 
 
 class Inference:
-    """One request to a decoupled model. Iterate over its responses once, in one thread; cancel it from any.
-
-    `inputs` have the shapes of the model's contract. `cancel_inputs` satisfy its required inputs at little cost: where
-    the server cannot cancel such a request, another one with these does it, as engines/serving.py understands.
-    """
+    """See engines.calls: the class is a way to ask, its objects are requests."""
 
     def __init__(
-        self, model: str, inputs: Tensors, outputs: Sequence[str], *, cancel_inputs: Tensors, **options: Any
+        self,
+        model: str,
+        inputs: Tensors,
+        outputs: Sequence[str],
+        *,
+        cancel_inputs: Tensors,
+        part: Part | None = None,
     ) -> None:
         self._model = model
         self._outputs = list(outputs)
         self._cancel_inputs = cancel_inputs
         self._id = uuid4().hex
-        self._request = self._made(inputs, request_id=self._id, **options)
+        self._request = self._made(inputs, request_id=self._id, **_options(part))
         self._lock = threading.Lock()
         self._responses: Any = None
         self._ended = False
         self._cancelled = False
 
-    def __iter__(self) -> Iterator[dict[str, npt.NDArray[Any]]]:
+    def __iter__(self) -> Iterator[Outputs]:
         """Yield the outputs of each response that has any, until the last or until it is cancelled.
 
-        InvalidInputError where the model refuses the request, EngineUnavailableError where it cannot serve it. Blocks
-        while the model computes; it must be read to its end, since the server keeps what is not read.
+        It must be read to its end, since the server keeps what is not read.
         """
         if self._cancelled:
             return
@@ -62,7 +54,7 @@ class Inference:
                     self._read_out()
                     return
                 if response.has_error():
-                    raise _error(self._model, response.error().message())
+                    raise refused(self._model, response.error().message())
                 tensors = response.output_tensors()
                 if tensors:
                     yield {tensor.name(): np.array(tensor.as_numpy()) for tensor in tensors}
@@ -99,18 +91,10 @@ class Inference:
         )
 
 
-def sequence_options(sequence_id: int, *, first: bool, last: bool) -> dict[str, int]:
-    """Options of `Inference` for a request of a sequence."""
-    flags = 0
-    if first:
-        flags |= pb_utils.TRITONSERVER_REQUEST_FLAG_SEQUENCE_START
-    if last:
+def _options(part: Part | None) -> dict[str, int]:
+    if part is None:
+        return {}
+    flags = pb_utils.TRITONSERVER_REQUEST_FLAG_SEQUENCE_START if part.first else 0
+    if part.last:
         flags |= pb_utils.TRITONSERVER_REQUEST_FLAG_SEQUENCE_END
-    return {"correlation_id": sequence_id, "flags": flags}
-
-
-def _error(model: str, message: str) -> EngineError:
-    """By the text alone: the server hands every error of a stream on as an internal one."""
-    if message.startswith(_LOST_PREFIXES):
-        return EngineUnavailableError(f"the model '{model}' failed: {message}")
-    return InvalidInputError(f"{model}: {message}")
+    return {"correlation_id": part.sequence_id, "flags": flags}

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from engines import bls
 from engines.audio import SAMPLE_RATE
+from engines.calls import Calls, Inference, Outputs, Part, Tensors, text
 from engines.errors import CancelledError, EngineError, InvalidInputError
 from engines.serving import CANCEL_CHECK_S
 from orchestrator.core.history import Message
@@ -33,8 +33,8 @@ PIECE_SAMPLES = 20 * SAMPLE_RATE
 _SILENCE: Samples = np.zeros(0, np.int16)
 _CANCEL_ASR = {"audio": np.zeros((1, 1), np.int16)}
 # Were it not understood as a cancellation, this would write one token.
-_CANCEL_LLM = {"text_input": bls.text("-"), "sampling_parameters": bls.text('{"max_tokens": 1}')}
-_CANCEL_TTS = {"text": bls.text("-")}
+_CANCEL_LLM = {"text_input": text("-"), "sampling_parameters": text('{"max_tokens": 1}')}
+_CANCEL_TTS = {"text": text("-")}
 
 
 def turn_audio(samples: Samples) -> Samples:
@@ -75,8 +75,9 @@ def error_chunk(error: EngineError) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """How answers are asked for."""
+    """How the models are asked."""
 
+    calls: Calls
     template: ChatTemplate
     max_tokens: int
     temperature: float
@@ -104,7 +105,7 @@ class Turn:
         self._finish_reason = "stop"
         self._lock = threading.Lock()
         self._stopped = False
-        self._running: set[bls.Inference] = set()
+        self._running: set[Inference] = set()
 
     def chunks(self, cancelled: Callable[[], bool]) -> Generator[dict[str, Any], None, None]:
         """Yield the responses as they come; closing stops all models. `cancelled` is asked while there are none.
@@ -152,7 +153,7 @@ class Turn:
         while (phrase := self._phrases.get()) is not None:
             if not phrase.strip():
                 continue
-            inputs = {"text": bls.text(phrase)} | ({"voice": bls.text(self._voice)} if self._voice else {})
+            inputs = {"text": text(phrase)} | ({"voice": text(self._voice)} if self._voice else {})
             for response in self._ask("tts", inputs, ["audio", "sample_rate"], _CANCEL_TTS):
                 samples, sample_rate = response["audio"].reshape(-1), int(response["sample_rate"].reshape(-1)[0])
                 self._out.put({"event": "", "audio": samples, "sample_rate": sample_rate})
@@ -162,14 +163,14 @@ class Turn:
     def _transcript(self) -> str:
         """What was said: one sequence of asr, in pieces of a size that it takes."""
         sequence_id = randbits(63) | 1
-        text = ""
+        said = ""
         for start in range(0, len(self._samples), PIECE_SAMPLES):
             piece = self._samples[np.newaxis, start : start + PIECE_SAMPLES]
             last = start + PIECE_SAMPLES >= len(self._samples)
-            options = bls.sequence_options(sequence_id, first=start == 0, last=last)
-            for response in self._ask("asr", {"audio": piece}, ["transcript"], _CANCEL_ASR, **options):
-                text = response["transcript"].reshape(-1)[0].decode()
-        return text.strip()
+            part = Part(sequence_id, first=start == 0, last=last)
+            for response in self._ask("asr", {"audio": piece}, ["transcript"], _CANCEL_ASR, part):
+                said = response["transcript"].reshape(-1)[0].decode()
+        return said.strip()
 
     def _answer(self, said: str) -> Generator[str, None, None]:
         try:
@@ -178,11 +179,11 @@ class Turn:
             raise InvalidInputError(str(error)) from error
         sampling = {"max_tokens": self._agent.max_tokens, "temperature": self._agent.temperature}
         inputs = {
-            "text_input": bls.text(prompt),
+            "text_input": text(prompt),
             "stream": np.array([True]),
             "exclude_input_in_output": np.array([True]),
             "return_finish_reason": np.array([True]),
-            "sampling_parameters": bls.text(json.dumps(sampling)),
+            "sampling_parameters": text(json.dumps(sampling)),
         }
         for response in self._ask("llm", inputs, ["text_output", "finish_reason"], _CANCEL_LLM):
             if (reason := response["finish_reason"].reshape(-1)[0].decode()) != "None":
@@ -191,9 +192,14 @@ class Turn:
                 yield delta
 
     def _ask(
-        self, model: str, inputs: bls.Tensors, outputs: Sequence[str], cancel_inputs: bls.Tensors, **options: Any
-    ) -> Generator[dict[str, npt.NDArray[Any]], None, None]:
-        inference = bls.Inference(model, inputs, outputs, cancel_inputs=cancel_inputs, **options)
+        self,
+        model: str,
+        inputs: Tensors,
+        outputs: Sequence[str],
+        cancel_inputs: Tensors,
+        part: Part | None = None,
+    ) -> Generator[Outputs, None, None]:
+        inference = self._agent.calls(model, inputs, outputs, cancel_inputs=cancel_inputs, part=part)
         with self._lock:
             if self._stopped:
                 raise CancelledError("the turn has ended")

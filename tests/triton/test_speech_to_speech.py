@@ -19,10 +19,6 @@ from tritonclient.utils import InferenceServerException
 from tests.servers.triton import ROOT, RunningTriton
 from tests.triton.metrics import metric, until_metric
 
-pytestmark = pytest.mark.skipif(
-    sys.version_info >= (3, 12), reason="Triton 2.51's stub for Python 3.12 crashes models that another one calls"
-)
-
 EXAMPLE = ROOT / "clients" / "python" / "examples" / "speech_to_speech.py"
 AUDIO = ROOT / "tests" / "audio"
 SILENCE = np.zeros(16_000, np.int16)
@@ -138,11 +134,27 @@ async def test_cancelling_the_turn_cancels_the_answer_and_its_speech(triton: Run
         assert reached == before[model] + 1, model
 
 
-def test_turns_that_are_asked_for_together_are_answered_one_after_another(triton: RunningTriton) -> None:
-    name = recording("what_is_your_name")
-    with ThreadPoolExecutor(3) as callers:
-        answers = list(callers.map(lambda _: events(ask(triton, name))[-1]["text"], range(3)))
+async def test_turns_side_by_side_some_of_them_cancelled_are_each_answered_and_counted(triton: RunningTriton) -> None:
+    cancelled = CANCELLED.format("speech_to_speech")
+    failed = cancelled.replace("cancelled", "failed")
+    before = {name: metric(triton.metrics_url, name) for name in (cancelled, failed)}
+    name, story = recording("what_is_your_name"), recording("tell_me_a_story")
+
+    def leave_in_mid_story() -> None:
+        with closing(example.converse(triton.grpc_url, story)) as pieces:
+            next(piece for piece in pieces if len(piece.audio))
+
+    with ThreadPoolExecutor(8) as callers:
+        left = [callers.submit(leave_in_mid_story) for _ in range(4)]
+        asked = [callers.submit(ask, triton, name) for _ in range(4)]
+        answers = [
+            await asyncio.to_thread(lambda answer=answer: events(answer.result())[-1]["text"]) for answer in asked
+        ]
+        for each in left:
+            await asyncio.to_thread(each.result)
     assert all(answer.startswith("My name is GoAssist.") for answer in answers)
+    assert await until_metric(triton.metrics_url, cancelled, before[cancelled] + 4) == before[cancelled] + 4
+    assert metric(triton.metrics_url, failed) == before[failed]
 
 
 def test_the_example_saves_the_answer(triton: RunningTriton, tmp_path: Path) -> None:
