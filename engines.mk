@@ -1,9 +1,14 @@
-# The engines with environments of their own (.venvs), tested in a real Triton on random weights that the tests make.
-ENGINES ?= $(patsubst requirements/engines-%.txt,%,$(sort $(wildcard requirements/engines-*.txt)))
+# The engines with environments of their own (.venvs): cpu holds all of that profile's, xtts goes with no other.
+ENGINES ?= cpu xtts
 
-.PHONY: test-engines bench-gpu
+.PHONY: demo-cpu test-engines bench-gpu
 
-test-engines: ## set up the heavy engines' environments and test them (ENGINES="vllm xtts" limits which)
+demo-cpu: ## like demo, with real engines on the CPU (first: .venv/bin/goassist models pull --profile cpu)
+	@deploy/setup/environment.sh demo
+	@deploy/setup/engines.sh cpu
+	@exec .venv/bin/goassist up --profile cpu
+
+test-engines: ## set up the heavy engines' environments and test them (ENGINES="kokoro xtts" limits which)
 	@deploy/setup/environment.sh test
 	@deploy/setup/engines.sh $(ENGINES)
 	@exec .venv/bin/python -m pytest -m engines $(PYTEST_ARGS) tests/engines_heavy

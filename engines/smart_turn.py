@@ -61,9 +61,7 @@ class SmartTurn:
 
     def __init__(self, model_path: Path, *, threads: int = 1) -> None:
         if not model_path.is_file():
-            raise FileNotFoundError(
-                f"the end-of-turn model is not at {model_path}: run `make setup` or `goassist models pull turn`"
-            )
+            raise FileNotFoundError(f"the end-of-turn model is not at {model_path}: run `goassist models pull turn`")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1

@@ -14,7 +14,7 @@ from fastapi import FastAPI
 
 from orchestrator.app import create_app
 from orchestrator.errors import ConfigurationError
-from orchestrator.settings import Settings
+from orchestrator.settings import PROJECT, Settings
 from orchestrator.siblings import Worker
 from orchestrator.triton.embedded import HOST, EmbeddedTriton, Ports, TritonState
 
@@ -26,6 +26,7 @@ MAX_WEBSOCKET_MESSAGE_BYTES = 4 * 1024 * 1024
 SHUTDOWN_TIMEOUT_S = 5
 
 TRITON_PORTS = Ports()
+EMBEDDED_START_TIMEOUT_S, START_TIMEOUT_S = 120.0, 900.0
 
 
 class Interrupted(Exception):
@@ -107,6 +108,8 @@ async def run_with_triton(
 ) -> None:
     """Run `serve`, with the settings made complete, beside a Triton as a child process, once that is ready."""
     _check_profile(settings.model_repository, settings.profile)
+    python = _python(settings)
+    models = _models(settings)
     began = False
 
     def state_changed(state: TritonState) -> None:
@@ -118,7 +121,11 @@ async def run_with_triton(
     triton = EmbeddedTriton(
         settings.model_repository,
         config_name=settings.profile,
-        models=_models(settings),
+        models=models,
+        # Those of `models` and no others: without an llm, what would use it is left out as well.
+        arguments=["--model-control-mode=explicit", *(f"--load-model={name}" for name in models)],
+        python=python,
+        start_timeout_s=EMBEDDED_START_TIMEOUT_S if settings.profile == "embedded" else START_TIMEOUT_S,
         ports=Ports(
             http=_port(settings.triton_http_port, TRITON_PORTS.http),
             grpc=_port(settings.triton_grpc_port, TRITON_PORTS.grpc),
@@ -127,7 +134,14 @@ async def run_with_triton(
         on_state=state_changed,
     )
     async with AsyncExitStack() as stack:
-        await stop.unless(stack.enter_async_context(triton))
+        try:
+            await stop.unless(stack.enter_async_context(triton))
+        except ConfigurationError as error:
+            if "goassist models pull" not in str(error):
+                raise
+            raise ConfigurationError(
+                f"{error}\n`goassist models pull --profile {settings.profile}` gets all that this profile needs."
+            ) from error
         began = True
         wired = settings.model_copy(update={"triton_url": triton.grpc_url, "triton_metrics_url": triton.metrics_url})
         await serve(wired)
@@ -166,10 +180,28 @@ def _port(wanted: int | None, default: int) -> int:
 
 
 def _models(settings: Settings) -> list[str]:
-    """Every model of the repository, and those that calls need whether they are there or not."""
+    """Every model of the repository, and those that calls need whether they are there or not.
+
+    Without those that another server's language model (LLM_BASE_URL) replaces, or that would need Triton's own.
+    """
     folders = {path.name for path in settings.model_repository.iterdir() if path.is_dir()}
-    needed = {"asr", "tts"} if settings.llm_base_url else {"asr", "llm", "tts"}
-    return sorted(needed | {name for name in folders if not name.startswith(".")})
+    names = {"asr", "llm", "tts"} | {name for name in folders if not name.startswith(".")}
+    return sorted(names - {"llm", "speech_to_speech"} if settings.llm_base_url else names)
+
+
+def _python(settings: Settings) -> Path | None:
+    """The environment of the models' Python; None is the orchestrator's own."""
+    if settings.triton_python is not None:
+        return settings.triton_python.absolute()
+    own = PROJECT / ".venvs" / settings.profile
+    if (own / "ready").is_file():
+        return own
+    if (PROJECT / "requirements" / f"engines-{settings.profile}.txt").is_file():
+        raise ConfigurationError(
+            f"The profile {settings.profile!r} needs a Python of its own, which is not there yet: run "
+            f"`deploy/setup/engines.sh {settings.profile}` (some GB and minutes), or name one with TRITON_PYTHON."
+        )
+    return None
 
 
 def _check_profile(repository: Path, profile: str) -> None:

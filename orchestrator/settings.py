@@ -101,6 +101,9 @@ class Settings(BaseSettings):
     model_repository: Path = Field(
         PROJECT / "model_repository", description="folder of the models that `goassist up` serves"
     )
+    triton_python: Path | None = Field(
+        None, description="environment that the models' Python is in; without it `.venvs/PROFILE`, or else this one"
+    )
     triton_http_port: Port | None = Field(
         None, description="port of Triton's HTTP service in `goassist up`; without it 8000, or a free one"
     )

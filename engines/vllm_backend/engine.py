@@ -118,4 +118,10 @@ def read_arguments(path: Path) -> dict[str, Any]:
         raise ModelSetupError(f"vLLM's engine arguments cannot be read from {path}: {error}") from error
     if not isinstance(arguments, dict) or "model" not in arguments:
         raise ModelSetupError(f"{path} must be a JSON object of vLLM's engine arguments, 'model' among them")
+    model = str(arguments["model"])
+    if model.startswith(("models/", "/", ".")) and not Path(model).is_dir():
+        raise ModelSetupError(
+            f"the language model's weights are not in '{model}': run `goassist models pull {Path(model).name}`, or set "
+            f"'model' in {path.name}, the engine arguments of the llm model"
+        )
     return arguments

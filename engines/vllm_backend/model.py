@@ -51,12 +51,12 @@ class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         """Start the engine."""
         model = Model(args)
+        arguments = read_arguments(model.folder / model.parameters.text("engine_arguments", "model.json"))
         statistics: list[Any] = []
         if model.parameters.flag("REPORT_CUSTOM_METRICS", False):
             from engines.vllm_backend.metrics import EngineStatistics
 
             statistics = [EngineStatistics(model, args["model_version"])]
-        arguments = read_arguments(model.folder / model.parameters.text("engine_arguments", "model.json"))
         self._model = model
         self._input_tokens = model.metrics.counter("input_tokens_total", "Tokens of prompts")
         self._output_tokens = model.metrics.counter("output_tokens_total", "Tokens generated")

@@ -16,7 +16,7 @@ from typing import Self
 
 from orchestrator.errors import ConfigurationError
 from orchestrator.triton.client import TritonClient
-from orchestrator.triton.installation import Installation, Workspace, find_installation, open_workspace
+from orchestrator.triton.installation import Installation, Workspace, check_python, find_installation, open_workspace
 from orchestrator.triton.process import ServerProcess
 
 LOGGER = logging.getLogger(__name__)
@@ -71,7 +71,8 @@ class EmbeddedTriton:
 
     `models`: names that must be there, by default every folder of the repository. `on_state` is called
     at each change of state, from the event loop, and must not block. `arguments` and `environment` are
-    added to the server's own.
+    added to the server's own. `python`: the virtual environment that the models run in, by default this one.
+    Relative paths in the models' parameters are relative to the repository's parent folder.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class EmbeddedTriton:
         stop_timeout_s: float = 5.0,
         arguments: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
+        python: Path | None = None,
         on_state: Callable[[TritonState], None] | None = None,
     ) -> None:
         self.state = TritonState.STOPPED
@@ -96,6 +98,7 @@ class EmbeddedTriton:
         self._stop_timeout_s = stop_timeout_s
         self._arguments = tuple(arguments)
         self._environment = environment or {}
+        self._python = python
         self._on_state = on_state
         self._process: ServerProcess | None = None
         self._processes_of_models: set[int] = set()
@@ -123,6 +126,8 @@ class EmbeddedTriton:
 
     async def __aenter__(self) -> Self:
         _check_models(self._repository, self._models, self._config_name)
+        if self._python is not None:
+            check_python(self._python)
         installation = find_installation()
         self.ports = self.ports.resolve()
         with contextlib.ExitStack() as stack:
@@ -151,7 +156,12 @@ class EmbeddedTriton:
         self._enter_state(TritonState.STARTING)
         process = await ServerProcess.start(
             self._command(installation, workspace),
-            {**installation.environment(os.environ), **self._environment},
+            {
+                **installation.environment(os.environ, self._python),
+                "TRITON_URL": self.grpc_url,  # for models that ask others
+                **self._environment,
+            },
+            folder=self._repository.parent,
             stop_timeout_s=self._stop_timeout_s,
         )
         client = TritonClient(self.grpc_url)

@@ -9,6 +9,7 @@ import importlib.util
 import os
 import platform
 import shutil
+import subprocess
 import sys
 import sysconfig
 import tempfile
@@ -34,21 +35,45 @@ class Installation:
     stub: Path
     libpython: Path
 
-    def environment(self, inherited: Mapping[str, str]) -> dict[str, str]:
-        """The server's environment: its own libraries and this Python come first.
+    def environment(self, inherited: Mapping[str, str], python: Path | None = None) -> dict[str, str]:
+        """The server's environment: its own libraries and the models' Python come first.
 
         The stub starts an embedded interpreter, which takes the first `python3` of PATH for its own
-        executable and so finds the packages of this virtual environment.
+        executable and so finds the packages of that virtual environment, this one or the folder `python`. It
+        ignores PYTHONPATH.
         """
         libraries = [str(self.libraries), str(self.libpython.parent)]
         if inherited.get("LD_LIBRARY_PATH"):
             libraries.append(inherited["LD_LIBRARY_PATH"])
         path = [str(Path(sys.executable).parent), inherited.get("PATH", os.defpath)]
+        if python is not None:
+            path.insert(0, str(python / "bin"))
         return {
             **inherited,
             "LD_LIBRARY_PATH": os.pathsep.join(libraries),
             "PATH": os.pathsep.join(path),
         }
+
+
+def check_python(python: Path) -> None:
+    """ConfigurationError where the models cannot run in this virtual environment."""
+    asked = "import sys, numpy, engines; print('%d.%d' % sys.version_info[:2], numpy.__version__.split('.')[0])"
+    try:
+        command = [str(python / "bin" / "python3"), "-I", "-c", asked]
+        told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    except OSError as error:
+        raise ConfigurationError(f"There is no virtual environment at {python}: {error.strerror}.") from error
+    except subprocess.CalledProcessError as error:
+        reason = (error.stderr.splitlines() or ["no reason given"])[-1]
+        raise ConfigurationError(
+            f"The models cannot run in {python}: {reason}. Set it up with deploy/setup/engines.sh."
+        ) from error
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    if told.split() != [version, "1"]:
+        raise ConfigurationError(
+            f"The models cannot run in {python}: they need Python {version}, as here, and numpy 1.26.4: later break "
+            "STRING inputs in Triton's Python backend. Set it up with deploy/setup/engines.sh."
+        )
 
 
 def find_installation() -> Installation:

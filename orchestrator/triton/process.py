@@ -46,11 +46,14 @@ class ServerProcess:
         self._reading = asyncio.create_task(self._read(), name="triton log")
 
     @classmethod
-    async def start(cls, command: Sequence[str], environment: Mapping[str, str], *, stop_timeout_s: float) -> Self:
+    async def start(
+        cls, command: Sequence[str], environment: Mapping[str, str], *, folder: Path, stop_timeout_s: float
+    ) -> Self:
         guard_wait_s = f"{stop_timeout_s + STOP_MARGIN_S:g}"
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid()), guard_wait_s, *command),
             env=environment,
+            cwd=folder,
             stdin=asyncio.subprocess.PIPE,  # open as long as this process lives
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
