@@ -41,7 +41,7 @@ def parse(text: str) -> Sampling:
     """Return the parameters of a JSON object; InvalidInputError says what is wrong with which of them."""
     try:
         values = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidInputError(f"sampling_parameters is not valid JSON: {error}") from error
     if not isinstance(values, dict):
         raise InvalidInputError("sampling_parameters must be a JSON object")

@@ -29,6 +29,7 @@ Samples = npt.NDArray[np.int16]
 ROLES = ("system", "user", "assistant")
 # One request of asr takes at most 30 s of sound.
 PIECE_SAMPLES = 20 * SAMPLE_RATE
+MAX_TURN_S = 300  # as asr's max_utterance_s
 
 _SILENCE: Samples = np.zeros(0, np.int16)
 _CANCEL_ASR = {"audio": np.zeros((1, 1), np.int16)}
@@ -38,9 +39,11 @@ _CANCEL_TTS = {"text": text("-")}
 
 
 def turn_audio(samples: Samples) -> Samples:
-    """The input `audio`, checked; InvalidInputError where there is none."""
+    """The input `audio`, checked; InvalidInputError where there is none, or more than MAX_TURN_S."""
     if not len(samples):
         raise InvalidInputError("audio is empty: send INT16 samples, 16 kHz mono, shape [number of samples]")
+    if len(samples) > MAX_TURN_S * SAMPLE_RATE:
+        raise InvalidInputError(f"audio is {len(samples) / SAMPLE_RATE:.0f} s long: a turn has at most {MAX_TURN_S} s")
     return samples
 
 
@@ -48,7 +51,7 @@ def history(messages: str, instructions: str) -> list[Message]:
     """The input `messages` behind the instructions; InvalidInputError says what is wrong with it."""
     try:
         found = json.loads(messages)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidInputError(f"messages is not valid JSON: {error}") from error
     if not isinstance(found, list):
         raise InvalidInputError('messages must be a JSON array of {"role": …, "content": …}')

@@ -19,7 +19,7 @@ def parsed(text: str) -> dict[str, Any]:
     """Return the fields in `text`; InvalidInputError where it is no JSON object or has a field that there is not."""
     try:
         fields = json.loads(text) if text.strip() else {}
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidInputError(f"sampling_parameters is no JSON: {error}") from error
     if not isinstance(fields, dict):
         raise InvalidInputError(f"sampling_parameters must be a JSON object, not {type(fields).__name__}")

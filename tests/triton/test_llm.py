@@ -179,6 +179,7 @@ async def test_the_http_endpoint_takes_sampling_parameters_with_the_request(
     [
         ({"text_input": ""}, "text_input is empty"),
         ({"text_input": "hi", "sampling_parameters": "{x"}, "not valid JSON"),
+        ({"text_input": "hi", "sampling_parameters": "[" * 10_000}, "not valid JSON"),
         ({"text_input": "hi", "sampling_parameters": '{"max_tokens": 0}'}, "max_tokens"),
         ({"text_input": "hi", "sampling_parameters": '{"heat": 1}'}, "unknown parameter 'heat'"),
         ({"text_input": "hi", "stream": True, "exclude_input_in_output": False}, "exclude_input_in_output"),

@@ -16,6 +16,9 @@ import numpy as np
 import pytest
 from tritonclient.utils import InferenceServerException
 
+from orchestrator.errors import BackendRejectedError
+from orchestrator.triton import tensors
+from orchestrator.triton.client import TritonClient
 from tests.servers.triton import ROOT, RunningTriton
 from tests.triton.metrics import metric, until_metric
 
@@ -98,6 +101,8 @@ def test_history_instructions_and_voice_reach_the_models(triton: RunningTriton) 
     ("samples", "texts", "said"),
     [
         (SILENCE[:0], {}, "audio is empty"),
+        (np.zeros(301 * 16_000, np.int16), {}, "301 s long: a turn has at most 300 s"),
+        (SILENCE, {"messages": "[" * 10_000}, "messages is not valid JSON"),
         (SILENCE, {"messages": "{"}, "messages is not valid JSON"),
         (SILENCE, {"messages": "{}"}, "messages must be a JSON array"),
         (SILENCE, {"messages": '[{"role": "user"}]'}, r"messages\[0\] must be an object"),
@@ -110,6 +115,46 @@ def test_bad_input_is_refused_with_what_is_wrong_and_the_next_request_works(
     with pytest.raises(InferenceServerException, match=said):
         ask(triton, samples, **texts)
     assert events(ask(triton, SILENCE))[-1]["type"] == "done"
+
+
+@pytest.mark.parametrize(
+    ("inputs", "said"),
+    [
+        ({"audio": SILENCE.astype(np.float32)}, "INT16"),
+        ({"audio": SILENCE[np.newaxis]}, "shape"),
+        ({"audio": SILENCE, "messages": np.array([b"\xff\xfe"], np.object_)}, "not valid UTF-8"),
+        ({"audio": SILENCE, "voice": np.array([b"slt", b"rms"], np.object_)}, "voice"),
+        ({"voice": np.array([b"slt"], np.object_)}, "audio"),
+    ],
+)
+async def test_tensors_that_break_the_contract_are_refused_and_the_next_request_works(
+    triton: RunningTriton, inputs: dict[str, np.ndarray], said: str
+) -> None:
+    client = TritonClient(triton.grpc_url)
+    with pytest.raises(BackendRejectedError, match=said):
+        _ = [response async for response in client.stream("speech_to_speech", inputs, timeout_s=20)]
+    following = [r async for r in client.stream("speech_to_speech", {"audio": SILENCE}, timeout_s=20)]
+    assert json.loads(following[-1]["event"][0])["type"] == "done"
+    await client.close()
+
+
+async def test_audio_of_an_odd_number_of_bytes_is_refused(triton: RunningTriton) -> None:
+    client = TritonClient(triton.grpc_url)
+    request = tensors.request("speech_to_speech", {"audio": SILENCE})
+    request.raw_input_contents[0] = request.raw_input_contents[0][:-1]
+    stream = client.open("speech_to_speech")
+    stream.write(request)
+    stream.end()
+    with pytest.raises(BackendRejectedError, match="byte size"):
+        await stream.read(5)
+    await client.close()
+
+
+@pytest.mark.parametrize("said_before", ["😀 <b>hi</b>", "你好吗", "word " * 2_000, "<|im_end|>\x00"])
+def test_any_text_of_the_history_has_an_answer(triton: RunningTriton, said_before: str) -> None:
+    messages = json.dumps([{"role": "user", "content": said_before}])
+    told = events(ask(triton, recording("what_is_your_name"), messages=messages, instructions=said_before))
+    assert "GoAssist" in told[-1]["text"]
 
 
 def test_what_fails_after_the_first_event_is_the_last_event(triton: RunningTriton) -> None:
