@@ -13,6 +13,7 @@ from typing import Protocol
 
 import numpy as np
 
+from orchestrator import echo
 from orchestrator.core import endpointing, interruption
 from orchestrator.core.endpointing import SAMPLE_RATE, Began, Ended, Endpointer, Hesitated, Lasted, Paused, Resumed
 from orchestrator.core.events import (
@@ -25,7 +26,7 @@ from orchestrator.core.events import (
     TurnEnded,
 )
 from orchestrator.core.interruption import Interruption, Verdict
-from orchestrator.echo import is_echo
+from orchestrator.echo import EchoGuard
 from orchestrator.errors import GoAssistError
 from orchestrator.triton.asr import Transcript, TritonAsr, Utterance
 from orchestrator.triton.turn import TritonTurn
@@ -39,7 +40,8 @@ SPARE_BYTES = 4 * SAMPLE_RATE  # forgotten in one go
 SILENT_DB = -100.0
 # User events that wait for a final transcript, which comes within the recogniser's deadline.
 MAX_WAITING_EVENTS = 64
-ECHO_SAMPLES = 160 * SAMPLE_RATE // 1000  # what is compared with what was played
+# Windows after which a voice is a person's for good: looking for an echo takes 1 ms of the loop's time.
+PERSON_WINDOWS = 4
 
 
 class Ask(Enum):
@@ -62,6 +64,7 @@ class UserTurn:
     partial: Transcript | None = None  # the newest
     transcript: Transcript | None = None  # of all the speech so far, made in the present pause
     interruption: Interruption | None = None
+    not_echo: int = 0  # windows of voice in it that are not the agent's own
     announced: bool = False  # the client knows that speech began
     last_speech: int = 0
     ended_at: int = 0
@@ -134,6 +137,7 @@ class Listener:
         self._clock = clock
         self._endpointer = Endpointer(rules)
         self._interruption_rules = interruption_rules
+        self._echo = EchoGuard()
         self._voice = detector.open(self._voice_detected)
         self._kept = bytearray()
         self._received = 0  # samples
@@ -197,7 +201,10 @@ class Listener:
         self._act_all(self._endpointer.push(probability, level_db, end_sample))
         turn = self._turn
         if turn is not None and turn.interruption is not None:
-            self._decide(turn, turn.interruption.push(self._endpointer.voice))
+            voice = self._endpointer.voice
+            echoes = voice and turn.not_echo < PERSON_WINDOWS and self._hears_itself()
+            turn.not_echo += voice and not echoes
+            self._decide(turn, turn.interruption.push(voice, echo=echoes))
 
     def _level_db(self, end_sample: int) -> float:
         end = len(self._kept) - 2 * (self._received - end_sample)
@@ -261,8 +268,8 @@ class Listener:
         played = self._observer.played_lately_16k()
         if not played:
             return False
-        microphone = self._sound_since(self._received - ECHO_SAMPLES)
-        return is_echo(np.frombuffer(microphone, "<i2"), np.frombuffer(played, "<i2"))
+        microphone = self._sound_since(self._received - echo.LONGEST)
+        return self._echo.hears_agent(np.frombuffer(microphone, "<i2"), np.frombuffer(played, "<i2"))
 
     def _begin(self, at: int) -> None:
         def on_partial(partial: Transcript) -> None:
@@ -361,7 +368,7 @@ class Listener:
         """The turn's text is known for good."""
         if turn.text is None:
             if turn.interruption is not None:
-                self._decide(turn, Verdict.CONFIRMED if interruption.is_meant(text) else Verdict.REJECTED)
+                self._decide(turn, turn.interruption.conclude(text))
             turn.text = text
             self._deliver()
 

@@ -7,11 +7,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from orchestrator.echo import correlation, is_echo
+from orchestrator.echo import LONGEST, EchoGuard, Played
 from orchestrator.webrtc.opus import Decoder, Encoder
 
 AUDIO = Path(__file__).parent / "audio"
-WINDOW = 2560  # 160 ms
 PLAYED = 14_400  # 0.9 s
 
 Samples = npt.NDArray[np.int16]
@@ -44,32 +43,59 @@ def windows(samples: Samples, size: int, level: int) -> list[int]:
     return [end for end in ends if np.abs(samples[end - size : end]).max() > level]
 
 
-def test_the_agents_voice_at_minus_20_db_is_an_echo(agent: Samples) -> None:
-    returned = through_opus((through_opus(agent) // 10).astype(np.int16))
-    ends = windows(agent, WINDOW, 3000)
+def returned(agent: Samples, delay: int, decay_s: float = 0.0) -> Samples:
+    """The agent's voice at -20 dB, `delay` samples late, through Opus both ways, from a room or dry."""
+    generator = np.random.default_rng(0)
+    sound = through_opus(agent).astype(np.float64)
+    if decay_s:
+        size = int(16_000 * decay_s)
+        tail = generator.normal(size=size) * np.exp(-6.9 * np.arange(size) / size)
+        tail[:20] = 0
+        tail *= 0.7 / np.sqrt(tail @ tail)
+        tail[0] = 1
+        sound = np.convolve(sound, tail)[: sound.size]
+    sound = np.concatenate([np.zeros(delay), sound]) / 10 + generator.normal(0, 8, delay + sound.size)
+    return through_opus(sound.clip(-32768, 32767).astype(np.int16))
+
+
+@pytest.mark.parametrize("decay_s", [0.0, 0.2])
+@pytest.mark.parametrize("delay", [0, 1000, 5000])
+def test_the_agents_voice_at_minus_20_db_is_an_echo(agent: Samples, delay: int, decay_s: float) -> None:
+    microphone, guard = returned(agent, delay, decay_s), EchoGuard()
+    ends = [end + delay for end in windows(agent, 2560, 3000) if end + delay < min(microphone.size, agent.size)]
     assert len(ends) > 5
-    judged = [is_echo(returned[end - WINDOW : end], agent[end - PLAYED : end]) for end in ends if end < returned.size]
+    judged = [guard.hears_agent(microphone[end - LONGEST : end], agent[end - PLAYED : end]) for end in ends]
     assert np.mean(judged) > 0.95
 
 
-def test_a_person_who_speaks_over_the_echo_is_heard(agent: Samples, person: Samples) -> None:
-    ends = windows(person, WINDOW, 3000)
+def test_the_delay_of_an_echo_is_found(agent: Samples) -> None:
+    end = windows(agent, 2560, 8000)[0] + 1000
+    similarity, delay = Played(agent[end - PLAYED : end]).correlation(returned(agent, 1000)[end - LONGEST : end])
+    assert similarity > 0.5
+    assert abs(delay - 1000) < 160, "Opus delays it by some milliseconds more"
+
+
+def test_a_person_who_speaks_over_the_echo_is_heard_after_a_moment(agent: Samples, person: Samples) -> None:
+    ends = windows(person, 2560, 3000)
     assert len(ends) > 5
     loud = np.resize(agent, person.size)
     both = (person + loud // 10).astype(np.int16)
-    judged = [is_echo(both[end - WINDOW : end], loud[end - PLAYED : end]) for end in ends]
-    assert not all(judged[:2]), "the next window shows what one leaves open"
+    guard = EchoGuard()
+    judged = [guard.hears_agent(both[end - LONGEST : end], loud[end - PLAYED : end]) for end in ends]
+    assert not all(judged[:4]), "at the latest when the voice has lasted for 100 ms"
     assert np.mean(judged) < 0.4
 
 
+def test_a_person_alone_is_never_an_echo(agent: Samples, person: Samples) -> None:
+    loud, guard = np.resize(agent, person.size), EchoGuard()
+    for end in windows(person, 2560, 3000):
+        assert not guard.hears_agent(person[end - LONGEST : end], loud[end - PLAYED : end])
+
+
 def test_nothing_is_an_echo_of_silence(person: Samples) -> None:
-    assert correlation(person[8000:9280], np.zeros(PLAYED, np.int16)) == 0
+    assert Played(np.zeros(PLAYED, np.int16)).correlation(person[8000:9280])[0] == 0
+    assert not EchoGuard().hears_agent(person[8000:9280], np.zeros(0, np.int16))
 
 
 def test_silence_is_no_echo(agent: Samples) -> None:
-    assert not is_echo(np.zeros(WINDOW, np.int16), agent[:PLAYED])
-
-
-@pytest.mark.parametrize(("near", "far"), [(100, 14_400), (2560, 0)])
-def test_too_little_sound_proves_nothing(near: int, far: int, agent: Samples) -> None:
-    assert correlation(agent[:near], agent[:far]) == 0
+    assert not EchoGuard().hears_agent(np.zeros(LONGEST, np.int16), agent[:PLAYED])

@@ -1,7 +1,7 @@
 """Was the speech that paused the agent meant to interrupt it?
 
-Playout pauses at the first speech. Within `Rules.verdict_ms` this decides: words that command silence confirm at once,
-other words or lasting speech confirm, and a cough, a backchannel or noise is rejected, so that the agent goes on.
+Playout pauses at the first speech. Then this decides: words that command silence confirm at once, other words or
+lasting speech confirm; a cough, a backchannel, noise or the agent's own echo is rejected, and the agent goes on.
 Time is the count of 16 kHz samples.
 """
 
@@ -28,6 +28,7 @@ class Rules:
     backchannel_ms: int = 900  # unless its words so far are a backchannel's
     silence_ms: int = 200  # quiet that ends a cough or a backchannel whose transcript is known
     patience_ms: int = 420  # quiet that ends it without one
+    echo_ms: int = 64  # echo that rejects speech of which there was no more
 
 
 _COMMANDS = {"stop", "wait", "hold on", "hang on", "pause", "quiet", "be quiet", "shut up", "enough", "no", "cancel"}
@@ -72,19 +73,29 @@ class Interruption:
         self.rules = rules or Rules()
         self._voiced = 0
         self._silence = 0
+        self._echo = 0
         self._text = ""
         self._concluded = False
 
     def hear(self, text: str, *, final: bool = False) -> Verdict | None:
         """A newer transcript of the speech; `final` where the recogniser has heard it to its end."""
         self._text, self._concluded = text, final
-        if is_meant(text):
+        if self._is_meant():
             return Verdict.CONFIRMED
         return self._after_silence()
 
-    def push(self, voice: bool, window: int = 512) -> Verdict | None:
-        """One window of sound, `voice` or not."""
-        if voice:
+    def conclude(self, text: str) -> Verdict:
+        """The verdict on speech that is over; `text` is its final transcript."""
+        self._text = text
+        return Verdict.CONFIRMED if self._is_meant() else Verdict.REJECTED
+
+    def push(self, voice: bool, window: int = 512, *, echo: bool = False) -> Verdict | None:
+        """One window of sound: voice or not, and whether that voice is the agent's own."""
+        if echo:
+            self._echo += window
+            if self._echo // SAMPLES_PER_MS >= self.rules.echo_ms and self._echo >= self._voiced:
+                return Verdict.REJECTED
+        elif voice:
             self._voiced, self._silence, self._concluded = self._voiced + window, 0, False
         else:
             self._silence += window
@@ -96,5 +107,9 @@ class Interruption:
     def _after_silence(self) -> Verdict | None:
         silence_ms = self._silence // SAMPLES_PER_MS
         if silence_ms >= (self.rules.silence_ms if self._concluded else self.rules.patience_ms):
-            return Verdict.CONFIRMED if is_meant(self._text) else Verdict.REJECTED
+            return Verdict.CONFIRMED if self._is_meant() else Verdict.REJECTED
         return None
+
+    def _is_meant(self) -> bool:
+        # Of words that are partly an echo nobody can tell who said them.
+        return is_meant(self._text) and self._voiced >= 2 * self._echo

@@ -117,3 +117,26 @@ def test_only_speech_can_interrupt(windows: list[bool]) -> None:
         if interruption.push(voice) is Verdict.CONFIRMED:
             assert spoken_ms >= Rules().lasting_ms
             return
+
+
+def test_the_agents_own_voice_is_rejected_at_once() -> None:
+    interruption = Interruption()
+    assert interruption.push(True) is None, "it was not told yet"
+    assert interruption.push(True, echo=True) is None
+    assert interruption.push(True, echo=True) is Verdict.REJECTED
+
+
+def test_words_that_are_half_an_echo_prove_nothing() -> None:
+    interruption = Interruption()
+    for _ in range(3):
+        interruption.push(True)
+    for _ in range(2):
+        interruption.push(True, echo=True)
+    assert interruption.hear("of the people who") is None
+    assert interruption.conclude("of the people who") is Verdict.REJECTED
+
+
+def test_a_person_who_goes_on_over_the_echo_is_heard() -> None:
+    interruption = Interruption()
+    interruption.push(True, echo=True)
+    assert listen(interruption, 2000, voice=True)[0] is Verdict.CONFIRMED
