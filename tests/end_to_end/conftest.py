@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.stack import Stack
+from tests.servers.triton import RunningTriton, run_triton
 
 AUDIO = Path(__file__).parents[1] / "audio"
+STAND_INS = Path(__file__).parents[2] / "benchmarks" / "model_repository"
 ARTIFACTS = Path(__file__).parents[2] / "artifacts"
 
 
@@ -24,6 +26,13 @@ class Sentence:
 def sentences() -> list[Sentence]:
     entries = json.loads((AUDIO / "sentences.json").read_text())
     return [Sentence(AUDIO / entry["file"], entry["voice"], entry["text"]) for entry in entries]
+
+
+@pytest.fixture(scope="session")
+def stand_ins() -> Iterator[RunningTriton]:
+    """A Triton with the benchmarks' models, which always answer the same in the same time."""
+    with run_triton(STAND_INS) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

@@ -2,14 +2,13 @@
 
 import random
 
-import av
 import numpy as np
 import pytest
 
 from orchestrator.webrtc import rtp
 from orchestrator.webrtc.opus import Encoder
 from orchestrator.webrtc.receive import MAX_CONCEALED, PATIENCE_TICKS, SILENT_TICKS, Receiver
-from tests.webrtc.sound import level, pitch, purity, samples, tone
+from tests.webrtc.sound import encoded, level, pitch, purity, samples, tone
 
 PAYLOAD_TYPE = 111
 
@@ -28,26 +27,6 @@ class Sender:
         self._sequence += 1
         self.timestamp += self._units
         return header + payload
-
-
-def encoded(
-    pcm16_48k: bytes, duration_ms: float = 20, *, application: str = "voip", channels: int = 1, **options: str
-) -> list[bytes]:
-    """Payloads as browsers make them, through PyAV."""
-    encoder = av.CodecContext.create("libopus", "w")
-    assert isinstance(encoder, av.AudioCodecContext)
-    layout = "mono" if channels == 1 else "stereo"
-    encoder.sample_rate, encoder.layout, encoder.format, encoder.bit_rate = 48000, layout, "s16", 32000 * channels
-    encoder.options = {"application": application, "frame_duration": str(duration_ms), **options}
-    encoder.open()
-    sound = np.repeat(np.frombuffer(pcm16_48k, "<i2"), channels)
-    size, payloads = int(duration_ms * 48), []
-    for index in range(len(sound) // channels // size):
-        block = sound[index * size * channels : (index + 1) * size * channels]
-        frame = av.AudioFrame.from_ndarray(block[None].copy(), format="s16", layout=layout)
-        frame.sample_rate, frame.pts = 48000, index * size
-        payloads += [bytes(packet) for packet in encoder.encode(frame)]
-    return payloads
 
 
 class Ear:
