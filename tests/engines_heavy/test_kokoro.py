@@ -81,12 +81,16 @@ async def test_languages_are_pronounced_each_in_its_way(server: RunningTriton) -
         ({"text": "Hi", "voice": "jf_alpha"}, "unknown voice 'jf_alpha'"),
         ({"text": "Hi", "language": "ja"}, "unknown language 'ja'"),
         ({"text": "Hi", "speed": 9.0}, "speed is 9"),
+        ({"text": "Hi", "speed": float("nan")}, "speed is nan"),
+        ({"text": True}, "text"),
+        ({"voice": "af_heart"}, "text"),
     ],
 )
 async def test_input_that_cannot_be_spoken_is_refused_with_the_reason(
     server: RunningTriton, inputs: dict[str, object], complaint: str
 ) -> None:
     assert complaint in await refusal(server.grpc_url, "tts", **inputs)
+    assert len(await spoken(server)) > 24_000
 
 
 @pytest.mark.parametrize(

@@ -114,6 +114,7 @@ async def test_unasked_tensors_stay_away(server: RunningTriton) -> None:
     [
         ("temperature: 1", "no JSON"),
         ("[1, 2]", "must be a JSON object"),
+        ("[" * 10_000, "no JSON"),
         ('{"temprature": 1}', "unknown fields: temprature"),
         ('{"temperature": "hot"}', "$.temperature"),
         ('{"temperature": -1}', "temperature must be non-negative"),
@@ -127,6 +128,31 @@ async def test_bad_sampling_parameters_are_refused_by_name(
 ) -> None:
     refused = await refusal(server.grpc_url, "llm", text_input=PROMPT, stream=True, sampling_parameters=parameters)
     assert complaint in refused
+    assert await generated(server, max_tokens=2)
+
+
+@pytest.mark.parametrize("prompt", ["😀 🎉", "<b>Hi</b> <|im_end|>", "你好吗", "Γειά \u0000", "x" * 1_000])
+async def test_any_text_is_completed(server: RunningTriton, prompt: str) -> None:
+    responses = await answer(
+        server.grpc_url, "llm", text_input=prompt, stream=True, sampling_parameters=sampling(max_tokens=3)
+    )
+    assert responses
+
+
+@pytest.mark.parametrize(
+    ("inputs", "complaint"),
+    [
+        ({"text_input": "", "stream": True}, "empty"),
+        ({"stream": True}, "text_input"),
+        ({"text_input": "Hi", "stream": "yes"}, "stream"),
+        ({"text_input": "Hi", "volume": True}, "volume"),
+    ],
+)
+async def test_inputs_that_break_the_contract_are_refused_and_the_next_request_works(
+    server: RunningTriton, inputs: dict[str, Any], complaint: str
+) -> None:
+    assert complaint in await refusal(server.grpc_url, "llm", **inputs)
+    assert await generated(server, max_tokens=2)
 
 
 async def test_a_prompt_beyond_the_context_is_refused_and_the_next_is_served(server: RunningTriton) -> None:

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from tritonclient.utils import InferenceServerException
 
-from orchestrator.errors import ConfigurationError
+from orchestrator.errors import BackendRejectedError, ConfigurationError
+from orchestrator.triton import tensors
 from orchestrator.triton.asr import Transcript, TritonAsr
 from orchestrator.triton.client import TritonClient
 from tests.engines_heavy.conftest import Serve, configured, environment, tiny_weights
@@ -226,6 +227,31 @@ async def test_input_that_cannot_be_served_is_refused_and_the_next_utterance_wor
         with pytest.raises(InferenceServerException, match=complaint):
             await spoken.say(sound)
     assert (await transcribed(server, recording("weather"))).text
+
+
+async def test_audio_of_an_odd_number_of_bytes_is_refused_and_the_next_utterance_works(server: RunningTriton) -> None:
+    client = TritonClient(server.grpc_url)
+    control = {"sequence_id": 1 << 50, "sequence_start": True, "sequence_end": True}
+    request = tensors.request("asr", {"audio": np.zeros((1, 100), np.int16)}, parameters=control)
+    request.raw_input_contents[0] = request.raw_input_contents[0][:-1]
+    stream = client.open("asr")
+    stream.write(request)
+    stream.end()
+    with pytest.raises(BackendRejectedError, match="byte size"):
+        await stream.read(5)
+    await client.close()
+    assert (await transcribed(server, recording("weather"))).text
+
+
+async def test_a_caller_that_is_silent_for_too_long_must_start_anew(serve: Serve) -> None:
+    idle = configuration(idle_s="1").replace("idle_microseconds: 60000000", "idle_microseconds: 1000000")
+    with serve("asr", "whisper", configuration=idle) as running:
+        async with utterance(running.grpc_url) as spoken:
+            await spoken.say(recording("weather"))
+            await asyncio.sleep(3)
+            with pytest.raises(InferenceServerException, match="START"):
+                await spoken.say(SILENCE)
+        assert (await transcribed(running, recording("weather"))).text
 
 
 async def test_a_sequence_without_a_start_is_refused(server: RunningTriton) -> None:

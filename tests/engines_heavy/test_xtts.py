@@ -88,6 +88,9 @@ async def test_a_caller_who_leaves_stops_the_engine_within_a_chunk(server: Runni
     ("inputs", "complaint"),
     [
         ({"text": ""}, "text is empty"),
+        ({"text": "word " * 2_500}, "at most 10000"),
+        ({"text": True}, "text"),
+        ({"voice": "high"}, "text"),
         ({"text": "Hi", "voice": "nobody"}, "available: high, low, Built In"),
         ({"text": "Hi", "language": "xx"}, "available: en, es, fr, de"),
         ({"text": "Hi", "speed": 9.0}, "speed is 9"),
@@ -97,12 +100,20 @@ async def test_input_that_cannot_be_spoken_is_refused_with_the_reason(
     server: RunningTriton, inputs: dict[str, object], complaint: str
 ) -> None:
     assert complaint in await refusal(server.grpc_url, "tts", **inputs)
+    assert (await spoken(server, "Hi.")).size
 
 
-@pytest.mark.parametrize("text", ["😀", "你好", "[STOP] ok [START]"])
+@pytest.mark.parametrize("text", ["😀", "你好", "[STOP] ok [START]", "<b>*Bold*</b> \u0000", "a" * 400])
 async def test_odd_text_is_answered_and_the_next_request_works(server: RunningTriton, text: str) -> None:
     await answer(server.grpc_url, "tts", text=text)
     assert (await spoken(server, "Hi.", language="en-US")).size
+
+
+async def test_ten_thousand_characters_are_spoken_sentence_by_sentence(server: RunningTriton) -> None:
+    async with call(server.grpc_url, "tts", {"text": "The quick brown fox jumps over the lazy dog. " * 222}) as request:
+        assert (await anext(request.responses))["audio"].size
+        request.cancel()
+    assert (await spoken(server, "Hi.")).size
 
 
 def test_without_the_licence_the_model_does_not_load_and_names_the_alternative(
