@@ -1,7 +1,8 @@
 """Speech recognition: Whisper batched against unbatched, and the time to answer a chunk as streams get more.
 
 Whisper's weights are random: how long a window takes does not depend on their numbers, though a random model writes
-more than a real one, up to the limit for its sound. `make test-engines ENGINES=whisper` sets up what this needs.
+more than a real one, up to the limit for its sound. `deploy/setup/engines.sh cpu` (or whisper) sets up what it needs;
+without it only the chunks of pocketsphinx are measured.
 
 usage: .venv/bin/python benchmarks/asr.py [batching] [chunks]
 """
@@ -9,7 +10,6 @@ usage: .venv/bin/python benchmarks/asr.py [batching] [chunks]
 import argparse
 import asyncio
 import json
-import os
 import shutil
 import statistics
 import subprocess
@@ -26,7 +26,7 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-ENVIRONMENT = ROOT / ".venvs" / "whisper"
+ENVIRONMENTS = [ROOT / ".venvs" / name for name in ("whisper", "cpu")]
 SPEECH = ROOT / "tests" / "audio" / "history_of_music.wav"
 STREAMS = 16
 ROUNDS = 2
@@ -120,21 +120,25 @@ async def chunks(url: str, streams: int) -> dict[str, float]:
     return {"p50_ms": 1e3 * statistics.median(took), "p95_ms": 1e3 * p95(took), "chunks": len(took)}
 
 
-async def serve_chunks(folder: Path, weights: Path) -> list[dict[str, float]]:
+async def serve_chunks(repository: Path, profile: str, python: Path | None) -> list[dict[str, float]]:
     """The figures for each number of streams, one server for all."""
     from orchestrator.triton.embedded import EmbeddedTriton, Ports
 
-    model = folder / "asr"
-    shutil.copytree(ROOT / "model_repository" / "asr", model)
+    async with EmbeddedTriton(repository, config_name=profile, ports=Ports(0, 0, 0), python=python) as triton:
+        return [{"streams": count, **await chunks(triton.grpc_url, count)} for count in CHUNK_STREAMS]
+
+
+def recognition(repository: Path, weights: Path | None) -> Path:
+    """A repository of asr alone; with `weights` its profile cpu is on those."""
+    model = shutil.copytree(ROOT / "model_repository" / "asr", repository / "asr")
+    if weights is None:
+        return repository
     profile = model / "configs" / "cpu.pbtxt"
     changed = {"model_path": str(weights), "log_prob_threshold": "-1000", "compression_ratio_threshold": "1000"}
     lines = [line for line in profile.read_text().splitlines() if 'key: "model_path"' not in line]
     lines += [f'parameters {{ key: "{name}" value {{ string_value: "{value}" }} }}' for name, value in changed.items()]
     profile.write_text("\n".join(lines))
-    path = os.pathsep.join([str(ENVIRONMENT / "bin"), os.environ["PATH"]])
-    environment = {"PATH": path, "PYTHONPATH": str(ROOT)}
-    async with EmbeddedTriton(folder, config_name="cpu", ports=Ports(0, 0, 0), environment=environment) as triton:
-        return [{"streams": count, **await chunks(triton.grpc_url, count)} for count in CHUNK_STREAMS]
+    return repository
 
 
 def table(rows: list[dict[str, Any]]) -> None:
@@ -154,12 +158,14 @@ def main() -> None:
     if options.engine:
         print(json.dumps(batching(Path(options.engine[0]), int(options.engine[1]))))
         return
-    python = ENVIRONMENT / "bin" / "python"
-    if not python.is_file():
-        sys.exit("benchmarks/asr.py needs .venvs/whisper: run `make test-engines ENGINES=whisper`")
+    environment = next((folder for folder in ENVIRONMENTS if (folder / "ready").is_file()), None)
     parts = options.parts or ["batching", "chunks"]
+    if environment is None and parts != ["chunks"]:
+        sys.exit("Whisper's batching needs .venvs/cpu: deploy/setup/engines.sh cpu makes it")
     with tempfile.TemporaryDirectory() as folder:
         make = ROOT / "tests" / "engines_heavy" / "tiny" / "whisper.py"
+        if environment is not None:
+            python = environment / "bin" / "python"
         if "batching" in parts:
             base = Path(folder) / "base"
             subprocess.run([python, make, base, "base"], check=True)
@@ -172,10 +178,13 @@ def main() -> None:
             table(rows)
             print(f"batched / unbatched: {rows[1]['per_s'] / rows[0]['per_s']:.2f} times the throughput\n")
         if "chunks" in parts:
+            print("Chunks of 160 ms through Triton, pocketsphinx (profile embedded):")
+            table(asyncio.run(serve_chunks(recognition(Path(folder) / "embedded", None), "embedded", None)))
+        if "chunks" in parts and environment is not None:
             tiny = Path(folder) / "tiny"
             subprocess.run([python, make, tiny], check=True)
-            print("Chunks of 160 ms through Triton, a tiny Whisper (random weights):")
-            table(asyncio.run(serve_chunks(Path(folder) / "models", tiny)))
+            print("The same, a tiny Whisper (random weights; profile cpu):")
+            table(asyncio.run(serve_chunks(recognition(Path(folder) / "cpu", tiny), "cpu", environment)))
 
 
 if __name__ == "__main__":
