@@ -29,8 +29,8 @@ this much:
                 request.audio_out_s += len(pcm16) / 16_000          # for the metrics
                 yield {"audio": pcm16, "sample_rate": 16_000}       # one response; types are those of config.pbtxt
 
-Every request gets exactly one final flag, whatever happens. Cancellation is looked at before each chunk is
-sent; the generator is then closed, so that its `finally` blocks stop the engine. An engine that computes
+Every request gets exactly one final flag, whatever happens. Cancellation is looked at after each chunk; the
+generator is closed in place of the next, so that its `finally` blocks stop the engine. An engine that computes
 long between chunks may ask `request.cancelled` itself.
 """
 
@@ -192,8 +192,8 @@ class Request:
         return self._tensor(name).astype(np.int16, copy=True).reshape(-1)
 
     def send(self, chunk: Chunk) -> None:
-        """Sends one response; CancelledError where the caller has gone."""
-        if self.cancelled:
+        """Sends one response; CancelledError where the caller has gone, as far as is known."""
+        if self._cancelled:
             raise CancelledError(f"the request to '{self._model.name}' was cancelled")
         response = self._response(chunk)
         with self._lock:
@@ -202,6 +202,7 @@ class Request:
             self._sender.send(response)
         if self._first_chunk_s is None:
             self._first_chunk_s = time.monotonic() - self._opened_at
+        _ = self.cancelled  # for the next chunk: asking takes up to a millisecond, for which this one need not wait
 
     def finish(self, chunk: Chunk | None = None) -> None:
         """Ends the response stream, with a last chunk where there is one. Later calls do nothing."""
