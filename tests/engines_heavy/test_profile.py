@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 import wave
 from collections.abc import Iterator
@@ -48,6 +49,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = root / "model_repository"
     shutil.copytree(MODEL_REPOSITORY, folder, ignore=shutil.ignore_patterns("__pycache__"))
     (root / "models").mkdir()
+    (root / "models" / "turn").symlink_to(ROOT / "models" / "turn")  # the set-up's
     for name, engine, script in (("asr", "whisper", "whisper.py"), ("tts", "kokoro", "kokoro.py")):
         (root / "models" / name).symlink_to(tiny_weights(script, environment(engine)))
     recognition = configured("asr", "cpu", model_path="models/asr", **BELIEVED)
@@ -138,7 +140,11 @@ async def test_every_model_of_the_profile_counts_on_tritons_metrics_page(agent: 
 
 
 def page(url: str) -> str:
-    with urllib.request.urlopen(url, timeout=10) as answered:
+    try:
+        answered = urllib.request.urlopen(url, timeout=10)
+    except urllib.error.HTTPError as error:  # /health is 503 while something is missing, and says what
+        answered = error
+    with answered:
         text: str = answered.read().decode()
     return text
 
