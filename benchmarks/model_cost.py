@@ -22,8 +22,9 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 CPU_PYTHON = ROOT / ".venvs" / "cpu" / "bin" / "python"
-EMBEDDED, CPU = ("flite", "eliza", "pocketsphinx"), ("kokoro", "vllm", "whisper")
-MODELS = {"flite": "tts", "eliza": "llm", "pocketsphinx": "asr", "kokoro": "tts", "vllm": "llm", "whisper": "asr"}
+EMBEDDED, CPU = ("flite", "eliza", "pocketsphinx", "smart-turn"), ("kokoro", "vllm", "whisper")
+MODELS = {"flite": "tts", "eliza": "llm", "pocketsphinx": "asr", "smart-turn": "turn"}
+MODELS |= {"kokoro": "tts", "vllm": "llm", "whisper": "asr"}
 TINY = {"kokoro": "kokoro.py", "vllm": "qwen2.py", "whisper": "whisper.py"}
 BELIEVED = {"log_prob_threshold": "-1000", "compression_ratio_threshold": "1000", "threads": "1"}
 

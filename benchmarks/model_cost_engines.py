@@ -169,7 +169,7 @@ def _recognition(client: TritonClient, engine: Transcriber[Any]) -> Ways:
             await utterance.flush()
             return time.perf_counter() - begun
 
-    return "asr: flush after 1.2 s of speech", direct, through_triton, engine.close
+    return "asr: flush after 1.1 s of speech", direct, through_triton, engine.close
 
 
 def _pocketsphinx(client: TritonClient, _: Path | None) -> Ways:
@@ -187,11 +187,28 @@ def _whisper(client: TritonClient, weights: Path | None) -> Ways:
     return _recognition(client, FasterWhisper(whisper))
 
 
+def _smart_turn(client: TritonClient, _: Path | None) -> Ways:
+    from engines.smart_turn import SmartTurn
+
+    engine = SmartTurn(ROOT / "models" / "turn" / "smart-turn-v3.2-cpu.onnx", threads=1)
+    with wave.open(str(SPEECH)) as file:
+        sound = np.frombuffer(file.readframes(file.getnframes()), np.int16)
+
+    async def direct() -> float:
+        begun = time.perf_counter()
+        engine.completion([sound])
+        return time.perf_counter() - begun
+
+    through_triton = partial(_first, client, "turn", {"audio": sound[np.newaxis]})
+    return "turn: 1.1 s of speech", direct, through_triton, lambda: None
+
+
 _WAYS: dict[str, Callable[[TritonClient, Path | None], Ways]] = {
     "flite": _flite,
     "kokoro": _kokoro,
     "eliza": _eliza,
     "vllm": _vllm,
     "pocketsphinx": _pocketsphinx,
+    "smart-turn": _smart_turn,
     "whisper": _whisper,
 }
