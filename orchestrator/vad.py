@@ -188,11 +188,12 @@ class VoiceDetector:
     def _probabilities(self, slots: npt.NDArray[np.intp], windows: npt.NDArray[np.int16]) -> npt.NDArray[np.float32]:
         """The probability of speech in each window [N, 512]. What is too quiet to be speech is not evaluated."""
         probabilities = np.zeros(len(slots), np.float32)
-        sound = np.flatnonzero(np.abs(windows.astype(np.int32)).max(axis=1) >= QUIET_PEAK)
-        quiet = np.setdiff1d(np.arange(len(slots)), sound)
-        # After silence the model begins as it does with a new call.
-        self._state[:, slots[quiet]] = 0
-        self._context[slots[quiet]] = windows[quiet, -CONTEXT_SAMPLES:] * INT16_TO_FLOAT
+        loud = (windows.max(axis=1) >= QUIET_PEAK) | (windows.min(axis=1) <= -QUIET_PEAK)
+        sound, quiet = np.flatnonzero(loud), np.flatnonzero(~loud)
+        if quiet.size:
+            # After silence the model begins as it does with a new call.
+            self._state[:, slots[quiet]] = 0
+            self._context[slots[quiet]] = windows[quiet, -CONTEXT_SAMPLES:] * INT16_TO_FLOAT
         if sound.size:
             heard = slots[sound]
             batch = np.empty((sound.size, CONTEXT_SAMPLES + WINDOW_SAMPLES), np.float32)
