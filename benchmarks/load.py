@@ -154,10 +154,11 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
             ticker.add(caller.tick)
             talks.append((asyncio.create_task(talk(caller)), time.monotonic()))
             await asyncio.sleep(options.stagger)
-        peak = before.resident
+        peak, own_lateness_s = before.resident, 0.0
         while not all(task.done() for task, _ in talks):
             await asyncio.sleep(1)
             peak = max(peak, (await usage(http, options)).resident)
+            own_lateness_s = max(own_lateness_s, ticker.lateness().max_s)
         after = await usage(http, options)
         wall_s = time.monotonic() - began
         # A caller who has finished stays on the line until all have: its idle minutes count too.
@@ -183,6 +184,8 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
         "server_cores": round((after.cpu_s - before.cpu_s) / wall_s, 2),
         "resident_mb": round(peak / 2**20, 1),
         "resident_mb_per_session": round((peak - before.resident) / 2**20 / max(1, len(callers)), 2),
+        # What the callers themselves were late by: gaps of that size may be theirs.
+        "client_late_ms": round(1000 * own_lateness_s),
         "client_cores": round((own.ru_utime + own.ru_stime) / wall_s, 2),
         "wall_s": round(wall_s, 1),
     }

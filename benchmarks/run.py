@@ -16,9 +16,9 @@ from benchmarks.machine import machine
 from benchmarks.servers import MeasurementError, goassist, load, other_cores, running
 
 LOSSES = {
-    "5 % loss": ("--no-barge-in", "--loss", "0.05"),
-    "20 % loss": ("--no-barge-in", "--loss", "0.2"),
-    "one packet lost after turn 2": ("--no-barge-in", "--drop-after-turn", "2"),
+    "5": ("5 % loss", "--loss", "0.05"),
+    "20": ("20 % loss", "--loss", "0.2"),
+    "packet": ("one packet lost after turn 2", "--drop-after-turn", "2"),
 }
 
 
@@ -27,7 +27,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__.splitlines()[0])
     parser.add_argument("--callers", type=int, nargs="*", default=[1, 10, 50])
     parser.add_argument("--turns", type=int, default=4)
-    parser.add_argument("--no-loss", action="store_true", help="without the runs that lose packets")
+    parser.add_argument("--losses", nargs="*", choices=LOSSES, default=list(LOSSES), help="runs that lose packets")
     parser.add_argument("--cpu", type=int, default=0)
     parser.add_argument("--port", type=int, default=8801)
     parser.add_argument("--workers", type=int, default=1)
@@ -39,8 +39,8 @@ def main() -> None:
         f"{count} caller{'s' if count > 1 else ''}{with_workers}": ("-n", str(count), "--turns", str(options.turns))
         for count in options.callers
     }
-    if not options.no_loss:
-        runs |= {name: ("--turns", "6", *loss) for name, loss in LOSSES.items()}
+    for name, *loss in map(LOSSES.__getitem__, options.losses):
+        runs[name] = ("--turns", "6", "--no-barge-in", *loss)
     figures: dict[str, Any] = {}
     for index, (name, run) in enumerate(runs.items(), 1):
         print(f"[{index}/{len(runs)}] {name}", file=sys.stderr, flush=True)

@@ -13,7 +13,7 @@ from tests.benchmarks.test_servers import ROOT, free_port
 @pytest.mark.slow
 def test_one_caller_asks_interrupts_and_is_measured(tmp_path: Path) -> None:
     file = tmp_path / "figures.json"
-    command = [sys.executable, "-m", "benchmarks.run", "--callers", "1", "--turns", "2", "--no-loss"]
+    command = [sys.executable, "-m", "benchmarks.run", "--callers", "1", "--turns", "2", "--losses"]
 
     done = subprocess.run(
         [*command, "--port", str(free_port()), "--json", str(file)],
