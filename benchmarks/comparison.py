@@ -73,8 +73,17 @@ def rows(figures: Figures) -> list[Row]:
             ),
         ]
     if counted:
-        found.append(row("memory per session", "MB", counted, memory_per_session))
+        alone = figures.get("conversation", {})
+        by_server = {name: ({"1": alone[name]} if name in alone else {}) | each for name, each in counted.items()}
+        found.append(row("memory per session", "MB", by_server, memory_per_session))
     return found
+
+
+def carried(result: Figures) -> bool:
+    """Whether every call was answered, and most had no gap; with fewer, more callers would tell nothing further."""
+    if "failed" in result or result["missed"]:
+        return False
+    return bool(result["callers_without_gaps"] * 2 > result["callers"])
 
 
 def p(milliseconds: dict[str, float] | None, percentile: str) -> float | None:
@@ -91,11 +100,12 @@ def slower_after_lost_packet(result: Figures) -> float | None:
 
 
 def memory_per_session(by_count: Figures) -> float | None:
-    """What one more call takes: the slope between the runs with the fewest and the most callers, in MB."""
-    counts = sorted(int(count) for count, each in by_count.items() if "failed" not in each)
-    if len(counts) < 2:
+    """What one more call takes: the slope from the fewest callers to the most that were carried, in MB."""
+    measured = sorted(int(count) for count, each in by_count.items() if "failed" not in each)
+    most = max((count for count in measured if carried(by_count[str(count)])), default=0)
+    if not measured or most <= measured[0]:
         return None
-    first, last = counts[0], counts[-1]
+    first, last = measured[0], most
     difference: float = by_count[str(last)]["resident_mb"] - by_count[str(first)]["resident_mb"]
     return round(difference / (last - first), 2)
 

@@ -3,8 +3,8 @@
     python -m benchmarks.peers [--figures conversation packet loss callers] [--callers 3 10 20 30 50] [--json FILE]
 
 Each measurement starts its server anew. With more and more callers a server is measured until half of its calls have
-gaps in their sound (over 60 ms) or a turn goes unanswered. Prints a table with ratios; `--json` keeps all figures, and those of
-earlier runs that were not taken again.
+gaps in their sound (over 60 ms) or a turn goes unanswered. Prints a table with ratios; `--json` keeps all figures, and
+those of earlier runs that were not taken again.
 """
 
 import argparse
@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.comparison import FIGURES, markdown
+from benchmarks.comparison import FIGURES, carried, markdown
 from benchmarks.machine import machine
 from benchmarks.servers import MeasurementError, Server, goassist, load, other_cores, pipecat, running
 
@@ -47,13 +47,6 @@ def measure(server: Server, title: str, run: tuple[str, ...], options: argparse.
     took_s = time.monotonic() - began
     say(f"    voice to voice {latency['p50']} ms, {smooth}, {result['missed']} turns missed ({took_s:.0f} s)")
     return result
-
-
-def carried(result: Measured) -> bool:
-    """Whether every call was answered, and most had no gap; with fewer, more callers would tell nothing further."""
-    if "failed" in result or result["missed"]:
-        return False
-    return bool(result["callers_without_gaps"] * 2 > result["callers"])
 
 
 def measure_callers(servers: list[Server], kept: dict[str, dict[str, Measured]], options: argparse.Namespace) -> None:

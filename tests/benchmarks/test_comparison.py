@@ -31,7 +31,10 @@ FIGURES: dict[str, Any] = {
     "conversation": {"GoAssist": measured(), "other": measured(voice_to_voice_ms={"p50": 600, "p95": 700})},
     "packet": {"GoAssist": by_turn(280, 290, 285, 286, 284, 288), "other": by_turn(600, 610, 605, 830, 840, 835)},
     "callers": {
-        "GoAssist": {"3": measured(callers=3, callers_without_gaps=3), "10": measured(callers=10, resident_mb=107.0)},
+        "GoAssist": {
+            "3": measured(callers=3, callers_without_gaps=3, resident_mb=102.0),
+            "10": measured(callers=10, callers_without_gaps=9, resident_mb=109.0),
+        },
         "other": {"3": measured(callers=3, callers_without_gaps=1), "10": {"failed": "it was not done after 240 s"}},
     },
 }
@@ -59,14 +62,19 @@ def test_without_turns_after_the_lost_packet_its_cost_is_unknown() -> None:
     assert slower_after_lost_packet(by_turn(600, 610)) is None
 
 
-def test_memory_of_a_session_is_what_the_further_ones_take() -> None:
-    assert memory_per_session(FIGURES["callers"]["GoAssist"]) == 1.0
-    assert memory_per_session(FIGURES["callers"]["other"]) is None, "one number of callers has no slope"
+def test_memory_of_a_session_is_what_the_further_ones_take_up_to_the_most_that_were_carried() -> None:
+    overloaded = measured(callers=3, callers_without_gaps=1, resident_mb=900.0)
+
+    assert (
+        memory_per_session({"1": measured(), "3": measured(callers=3, callers_without_gaps=2, resident_mb=102.0)}) == 1
+    )
+    assert memory_per_session({"1": measured(), "3": overloaded}) is None, "a backlog is no session's memory"
+    assert values("memory per session") == (1.0, None)
 
 
 def test_a_measurement_that_failed_is_shown_as_a_dash() -> None:
-    assert values("sessions without gaps, of 10") == (1, None)
-    assert "| sessions without gaps, of 10 | 1 | – | – |" in markdown(FIGURES)
+    assert values("sessions without gaps, of 10") == (9, None)
+    assert "| sessions without gaps, of 10 | 9 | – | – |" in markdown(FIGURES)
 
 
 def test_figures_that_were_not_taken_have_no_row() -> None:
