@@ -7,6 +7,7 @@ models (or MODELS=model_repository, the embedded profile's) on the others.
 import argparse
 import asyncio
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -17,6 +18,10 @@ STAND_INS = Path(__file__).parent / "model_repository"
 
 async def serve(port: int, cpu: int, models: Path, workers: int) -> int:
     """Run both until interrupted; the orchestrator's exit status."""
+    main_task = asyncio.current_task()
+    assert main_task is not None
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, main_task.cancel)
     cores = os.sched_getaffinity(0)
     own = cores & set(range(cpu, cpu + workers)) or {cpu}
     os.sched_setaffinity(0, cores - own or cores)
@@ -53,7 +58,7 @@ def main() -> None:
     options = parser.parse_args()
     try:
         sys.exit(asyncio.run(serve(options.port, options.cpu, options.models, options.workers)))
-    except KeyboardInterrupt:
+    except asyncio.CancelledError:
         sys.exit(0)
 
 

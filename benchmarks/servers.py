@@ -66,6 +66,7 @@ def running(server: Server, *, cpu: int, port: int) -> Iterator[str]:
         env={**os.environ, "LOGURU_LEVEL": "ERROR"},  # pipecat greets on import
         stdout=subprocess.DEVNULL,
         preexec_fn=lambda: os.sched_setaffinity(0, cores),
+        process_group=0,
     )
     try:
         deadline = time.monotonic() + READY_TIMEOUT_S
@@ -75,11 +76,11 @@ def running(server: Server, *, cpu: int, port: int) -> Iterator[str]:
             time.sleep(0.2)
         yield url
     finally:
-        process.send_signal(signal.SIGINT)
+        process.terminate()
         try:
             process.wait(STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
 
