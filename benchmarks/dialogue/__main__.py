@@ -1,0 +1,80 @@
+"""The dialogue tests: `make dialogue`, or `python -m benchmarks.dialogue [--only NAME …] [--nightly] [-v]`.
+
+Starts the agent with the embedded profile unless --url names one that runs, goes through the scripts, two calls at a
+time, and prints a table. The exit status is 1 where a target is not met.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+from collections import deque
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import asdict
+from pathlib import Path
+
+from benchmarks.dialogue.agent import RunningAgent
+from benchmarks.dialogue.report import rows, table
+from benchmarks.dialogue.script import Script, daily, nightly
+from benchmarks.dialogue.sounds import Studio
+from benchmarks.dialogue.talk import Observed, Talk
+
+CALL_TIMEOUT_S = 180
+
+
+async def perform(scripts: Sequence[Script], url: str, *, calls: int = 1, verbose: bool = False) -> list[Observed]:
+    """Go through the scripts, `calls` of them at a time; what is seen is told as it goes."""
+    studio = Studio()
+    # All sounds are made before the first call: a microphone cannot wait for them.
+    waiting = deque(Talk(script, studio) for script in scripts)
+    observed: list[Observed] = []
+    judging = asyncio.Lock()  # the voices are not re-entrant
+
+    async def line() -> None:
+        while waiting:
+            talk = waiting.popleft()
+            async with asyncio.timeout(CALL_TIMEOUT_S):
+                await talk.run(url)
+            async with judging:
+                await asyncio.to_thread(talk.judge)
+            observed.append(talk.observed)
+            print(f"[{len(observed)}/{len(scripts)}] {talk.observed.name}", flush=True)
+            if verbose:
+                print("\n".join(f"    {line}" for line in talk.observed.log), flush=True)
+
+    try:
+        async with asyncio.TaskGroup() as lines:
+            for _ in range(calls):
+                lines.create_task(line())
+    finally:
+        studio.close()
+    return observed
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.dialogue", description=__doc__.splitlines()[0])
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="these scripts (the beginning of a name is enough)")
+    parser.add_argument("--nightly", action="store_true", help="all voices, noises and pauses: about an hour")
+    parser.add_argument("--calls", type=int, default=2, help="how many calls at a time (2)")
+    parser.add_argument("--url", help="an agent that runs already")
+    parser.add_argument("--json", type=Path, help="write what was seen here")
+    parser.add_argument("-v", "--verbose", action="store_true", help="tell what was said, understood and done")
+    options = parser.parse_args()
+    scripts = tuple(nightly()) if options.nightly else daily()
+    if options.only:
+        scripts = tuple(each for each in scripts if each.name.startswith(tuple(options.only)))
+        if not scripts:
+            sys.exit("no such script; there are: " + ", ".join(each.name for each in daily()))
+    with nullcontext(options.url) if options.url else RunningAgent() as url:
+        observed = asyncio.run(perform(scripts, url, calls=options.calls, verbose=options.verbose))
+    results = rows(observed)
+    print("\n" + table(results))
+    if options.json:
+        options.json.write_text(json.dumps([asdict(each) for each in observed], indent=1) + "\n")
+    sys.exit(any(row.met is False for row in results))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""The figures of all scripts together, and their table."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmarks.dialogue.talk import Observed
+
+SHORT_S = 0.75  # pauses that were meant to be 700 ms at most, handed over by a busy machine
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A figure with its target. `met` is None where there is none, or nothing to judge."""
+
+    figure: str
+    value: str
+    target: str
+    count: int
+    met: bool | None
+
+
+def rows(observed: Sequence[Observed]) -> list[Row]:
+    """The table's rows."""
+    pauses = [pause for each in observed for pause in each.takeovers]
+    short = [taken for length_s, taken in pauses if length_s <= SHORT_S]
+    long = [taken for length_s, taken in pauses if length_s > SHORT_S]
+    delays = [1000 * delay for each in observed for delay in each.delays]
+    stops = [1000 * stop for each in observed for stop in each.stops]
+    resumed = [went_on for each in observed for _, went_on in each.resumed]
+    silences = [1000 * silence for each in observed for silence in each.silences]
+    lost = [1000 * each_lost for each in observed for each_lost in each.lost]
+    words = [abs(heard - kept) <= 1 for each in observed for heard, kept in each.words]
+    missed = sum(each.missed for each in observed)
+    unstopped = sum(each.unstopped for each in observed)
+    return [
+        _share("takeovers in pauses up to 700 ms", short, most=0.05),
+        _share("takeovers in longer pauses", long),
+        _times("response delay", delays, median=350),
+        _times("stop latency", stops),
+        Row("interruptions that did not stop the agent", str(unstopped), "0", len(stops) + unstopped, unstopped == 0),
+        _share("false interruptions after which the answer went on, whole", resumed, least=1.0),
+        _times("silence because of one", silences),
+        _times("sound lost to one", lost),
+        _share("words remembered as heard, ± 1", words, least=1.0),
+        Row(
+            "caller's own frames late, p99 at worst",
+            f"{1000 * max((each.late_s for each in observed), default=0):.0f} ms",
+            "",
+            len(observed),
+            None,
+        ),
+        Row("missed turns", str(missed), "0", len(delays) + missed, missed == 0),
+    ]
+
+
+def table(all_rows: Sequence[Row]) -> str:
+    """The rows as a Markdown table."""
+    lines = ["| figure | value | target | n | |", "|---|---|---|---|---|"]
+    marks = {True: "met", False: "not met", None: ""}
+    lines += [f"| {row.figure} | {row.value} | {row.target} | {row.count} | {marks[row.met]} |" for row in all_rows]
+    return "\n".join(lines)
+
+
+def _share(figure: str, values: Sequence[bool], *, most: float | None = None, least: float | None = None) -> Row:
+    share = float(np.mean(values)) if values else 0.0
+    target = f"≤ {most:.0%}" if most is not None else f"≥ {least:.0%}" if least is not None else ""
+    met = None
+    if values and most is not None:
+        met = share <= most
+    elif values and least is not None:
+        met = share >= least
+    return Row(figure, f"{share:.0%} ({sum(values)} of {len(values)})", target, len(values), met)
+
+
+def _times(figure: str, values_ms: Sequence[float], *, median: float | None = None) -> Row:
+    if not values_ms:
+        return Row(figure, "–", "", 0, None)
+    p50, p95 = np.percentile(values_ms, [50, 95])
+    target = f"p50 ≤ {median:.0f} ms" if median is not None else ""
+    met = bool(p50 <= median) if median is not None else None
+    return Row(figure, f"p50 {p50:.0f} ms, p95 {p95:.0f} ms", target, len(values_ms), met)

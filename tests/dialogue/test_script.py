@@ -1,0 +1,31 @@
+from benchmarks.dialogue.script import BROKEN, VOICES, Disturb, Interrupt, Say, broken, daily, nightly
+
+
+def pauses_ms() -> list[int]:
+    parts = [part for script in daily() for step in script.steps if isinstance(step, Say) for part in step.parts]
+    return [part for part in parts if isinstance(part, int)]
+
+
+def test_a_script_is_known_by_its_name() -> None:
+    names = [script.name for script in nightly()]
+    assert len(names) == len(set(names))
+    assert {script.name for script in daily()} <= set(names)
+
+
+def test_every_run_has_all_voices_disturbances_and_lengths_of_pauses() -> None:
+    scripts = daily()
+    assert {script.voice for script in scripts} == set(VOICES)
+    disturbances = {step.sound for script in scripts for step in script.steps if isinstance(step, Disturb)}
+    assert disturbances == {"cough", "uh huh", "right", "door", "side speech"}
+    assert sum(pause <= 700 for pause in pauses_ms()) >= 20, "5 % of fewer cannot be told"
+    assert min(pauses_ms()) == 200
+    assert max(pauses_ms()) == 1200
+    assert sum(isinstance(step, Interrupt) for script in scripts for step in script.steps) >= 5
+    assert any(script.echo_db is not None for script in scripts)
+
+
+def test_a_sentence_with_more_places_than_pauses_has_the_last_pause_again() -> None:
+    index = next(index for index, parts in enumerate(BROKEN) if len(parts) == 3)
+    first, second, third = BROKEN[index]
+    assert broken(index, 300, 500).parts == (first, 300, second, 500, third)
+    assert broken(index, 300).parts == (first, 300, second, 300, third)
