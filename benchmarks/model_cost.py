@@ -26,6 +26,7 @@ EMBEDDED, CPU = ("flite", "eliza", "pocketsphinx", "smart-turn"), ("kokoro", "vl
 MODELS = {"flite": "tts", "eliza": "llm", "pocketsphinx": "asr", "smart-turn": "turn"}
 MODELS |= {"kokoro": "tts", "vllm": "llm", "whisper": "asr"}
 TINY = {"kokoro": "kokoro.py", "vllm": "qwen2.py", "whisper": "whisper.py"}
+VLLM = {"VLLM_CPU_KVCACHE_SPACE": "1"}  # GiB
 BELIEVED = {"log_prob_threshold": "-1000", "compression_ratio_threshold": "1000", "threads": "1"}
 
 
@@ -75,7 +76,7 @@ async def measure(chosen: list[str], folder: Path, pairs: int) -> list[dict[str,
             config_name=profile,
             ports=Ports(0, 0, 0),
             python=python,
-            environment={"VLLM_CPU_KVCACHE_SPACE": "1"},
+            environment=VLLM,
             start_timeout_s=600,
         )
         async with served as triton:
@@ -91,7 +92,7 @@ async def ask(name: str, url: str, weights: Path | None, pairs: int) -> dict[str
     python = CPU_PYTHON if name in CPU else Path(sys.executable)
     command = [str(python), "-m", "benchmarks.model_cost", name, "--ask", url, "--pairs", str(pairs)]
     command += ["--weights", str(weights)] if weights else []
-    environment = os.environ | {"VLLM_CPU_KVCACHE_SPACE": "1"}
+    environment = os.environ | VLLM
     process = await asyncio.create_subprocess_exec(
         *command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=None
     )

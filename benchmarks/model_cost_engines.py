@@ -33,7 +33,8 @@ Way = Callable[[], Awaitable[float]]
 async def compare(engine: str, url: str, weights: Path | None, pairs: int) -> dict[str, Any]:
     """Ask both ways in turn, the one first as often as the other."""
     client = TritonClient(url)
-    what, direct, through_triton, close = _WAYS[engine](client, weights)
+    # In a thread, as in Triton: vLLM would join an event loop that runs where it is made, and answer there.
+    what, direct, through_triton, close = await asyncio.to_thread(_WAYS[engine], client, weights)
     took: dict[Way, list[float]] = {direct: [], through_triton: []}
     for number in range(-WARM_UP, pairs):
         for way in (direct, through_triton) if number % 2 else (through_triton, direct):
