@@ -11,6 +11,7 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,12 @@ SINGLE = {
     "conversation": ("-n", "1", "--turns", "6"),
     "packet": ("-n", "1", "--turns", "6", "--no-barge-in", "--drop-after-turn", "2"),
     "loss": ("-n", "1", "--turns", "4", "--no-barge-in", "--loss", "0.05"),
+}
+
+SERVERS: dict[str, Callable[[int], Server]] = {
+    "goassist": goassist,
+    "pipecat-vad": lambda _: pipecat("vad"),
+    "pipecat": lambda _: pipecat("smart"),
 }
 
 Measured = dict[str, Any]
@@ -63,12 +70,13 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=__doc__.splitlines()[0])
     parser.add_argument("--figures", nargs="+", choices=FIGURES, default=FIGURES)
+    parser.add_argument("--servers", nargs="+", choices=SERVERS, default=list(SERVERS))
     parser.add_argument("--callers", type=int, nargs="+", default=[3, 10, 20, 30, 50])
     parser.add_argument("--cpu", type=int, default=0)
     parser.add_argument("--port", type=int, default=8801)
     parser.add_argument("--json", type=Path, help="keep all figures in this file")
     options = parser.parse_args()
-    servers = [goassist(options.cpu), pipecat("vad"), pipecat("smart")]
+    servers = [SERVERS[name](options.cpu) for name in options.servers]
     written: Measured = {"machine": machine(), "figures": {}}
     if options.json and options.json.exists():
         written["figures"] = json.loads(options.json.read_text())["figures"]
@@ -78,9 +86,8 @@ def main() -> None:
         if figure == "callers":
             measure_callers(servers, written["figures"].setdefault(figure, {}), options)
         else:
-            written["figures"][figure] = {
-                server.name: measure(server, figure, SINGLE[figure], options) for server in servers
-            }
+            kept = written["figures"].setdefault(figure, {})
+            kept |= {server.name: measure(server, figure, SINGLE[figure], options) for server in servers}
         if options.json:
             options.json.parent.mkdir(parents=True, exist_ok=True)
             options.json.write_text(json.dumps(written, indent=2) + "\n")
