@@ -140,6 +140,38 @@ def test_a_forgotten_utterance_gives_its_decoder_back(lone_engine: Pocketsphinx)
     assert "weather" in partial.text
 
 
+def test_an_engine_that_is_behind_answers_partial_results_at_once_and_loses_no_sound(lone_engine: Pocketsphinx) -> None:
+    sound = recording("weather.wav") + PAUSE
+    callers = [Caller(lone_engine) for _ in range(12)]
+    for caller in callers:
+        caller.say(sound)
+    begun = time.monotonic()
+    first = callers[-1].hear_all()
+    at_once_s = time.monotonic() - begun
+    callers[-1].say(PAUSE, Ask.FINAL)
+    final = callers[-1].hear_all()[-1]
+    assert [answer.is_final for answer in first] == [False]
+    assert "weather" in final.text
+    for caller in callers[:-1]:
+        caller.hear_all()
+    assert at_once_s < (time.monotonic() - begun) / 3
+
+
+def test_no_work_is_done_for_an_utterance_that_is_forgotten(lone_engine: Pocketsphinx) -> None:
+    def decoding_s(callers: list[Caller], *, forgotten: bool) -> float:
+        begun = time.process_time()
+        for caller in callers:
+            caller.say(recording("weather.wav"))
+            if forgotten:
+                lone_engine.forget(caller.utterance)
+        for caller in callers:
+            caller.hear_all()
+        return time.process_time() - begun
+
+    one_s = decoding_s([Caller(lone_engine)], forgotten=False)
+    assert decoding_s([Caller(lone_engine) for _ in range(8)], forgotten=True) < 4 * one_s  # one may have begun
+
+
 def test_an_utterance_that_is_due_takes_the_decoder_of_one_that_is_not(lone_engine: Pocketsphinx) -> None:
     sound = recording("tell_me_a_story.wav") + PAUSE
     speaking, due = Caller(lone_engine), Caller(lone_engine)
