@@ -15,7 +15,7 @@ EXAMPLES = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8")
 
 def test_the_page_has_an_example_for_each_model() -> None:
     code = "\n".join(EXAMPLES)
-    assert all(f'"{model}"' in code for model in ("asr", "llm", "tts"))
+    assert all(f'"{model}"' in code for model in ("asr", "llm", "tts", "turn"))
 
 
 def test_the_examples_run(
@@ -30,4 +30,5 @@ def test_the_examples_run(
     printed = capsys.readouterr().out
     assert "what time is it" in printed
     assert "I can tell you the time" in printed
+    assert re.search(r"complete: [01]\.\d\d", printed)
     assert (tmp_path / "hello.wav").stat().st_size > 16_000
