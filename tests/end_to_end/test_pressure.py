@@ -1,0 +1,128 @@
+"""Under pressure the server says so, does without what it can, and takes no further call; sound goes on."""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.end_to_end.conftest import AUDIO
+from tests.end_to_end.rough_caller import RoughCaller, call, hang_up
+from tests.end_to_end.serving import Served, serve
+from tests.servers.triton import RunningTriton
+
+QUESTION = AUDIO / "what_time_is_it.wav"
+LIMIT_S = 0.15
+# Longer than the limit, and shorter than what the ticker catches up with.
+STALL_S, EVERY_S = 0.18, 0.7
+ARRIVING = 20
+
+
+@asynccontextmanager
+async def stalls(pid: int) -> AsyncIterator[None]:
+    """Another process takes the processor away again and again: what the kernel does to one that must wait."""
+
+    async def stall() -> None:
+        while True:
+            os.kill(pid, signal.SIGSTOP)
+            try:
+                await asyncio.sleep(STALL_S)
+            finally:
+                os.kill(pid, signal.SIGCONT)
+            await asyncio.sleep(EVERY_S - STALL_S)
+
+    stalling = asyncio.create_task(stall())
+    try:
+        yield
+    finally:
+        stalling.cancel()
+        with suppress(asyncio.CancelledError):
+            await stalling
+
+
+class Events:
+    """What comes on a caller's data channel."""
+
+    def __init__(self, caller: RoughCaller) -> None:
+        self.received: list[dict[str, Any]] = []
+        self._came = asyncio.Event()
+        caller.channel.on("message", self._receive)
+
+    def of(self, kind: str) -> list[dict[str, Any]]:
+        return [event for event in self.received if event["type"] == kind]
+
+    @property
+    def level(self) -> str:
+        told = self.of("goassist.degraded")
+        return str(told[-1]["level"]) if told else "normal"
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(40):
+            while not condition():
+                self._came.clear()
+                await self._came.wait()
+
+    async def speculative(self, asking: Awaitable[object]) -> bool:
+        """Whether the answer to what is asked was prepared in the pause before."""
+        before = len(self.of("goassist.metrics"))
+        await asking
+        await self.until(lambda: len(self.of("goassist.metrics")) > before)
+        return bool(self.of("goassist.metrics")[before]["speculative"])
+
+    def _receive(self, text: str) -> None:
+        self.received.append(json.loads(text))
+        self._came.set()
+
+
+@pytest.fixture
+def served(stand_ins: RunningTriton, tmp_path: Path) -> Iterator[Served]:
+    with serve(stand_ins.grpc_url, tmp_path, MAX_FRAME_LATENESS_MS=str(LIMIT_S * 1000)) as running:
+        yield running
+
+
+async def test_the_next_call_is_refused_and_this_one_gets_every_frame(served: Served) -> None:
+    async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
+        caller, sending = await call(http, served.url, QUESTION)
+        events = Events(caller)
+        async with stalls(served.process.pid):
+            await events.until(lambda: events.level == "session_reject")
+            began = time.monotonic()
+            with pytest.raises(httpx.HTTPStatusError) as refused:
+                await call(http, served.url, QUESTION)
+            assert refused.value.response.status_code == 503
+            assert int(refused.value.response.headers["Retry-After"]) > 0
+            assert served.metric("goassist_pressure_level") == 5
+            assert not await events.speculative(caller.ask())
+            await asyncio.sleep(3)
+            assert caller.frames_missing(began, time.monotonic()) < 0.03, "late, but all of them"
+            await caller.silence_agent()
+        told = events.of("goassist.degraded")
+        assert told[-1]["effect"].endswith("new calls are refused.")
+        await events.until(lambda: events.level == "normal")
+        assert served.metric("goassist_pressure_level") == 0
+        another, also_sending = await call(http, served.url, QUESTION)
+        await hang_up(another, also_sending)
+        assert await events.speculative(caller.ask()) is (events.level == "normal")
+        await hang_up(caller, sending)
+
+
+async def test_calls_that_arrive_at_once_do_not_delay_the_frames_of_those_there_are(served: Served) -> None:
+    async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
+        caller, sending = await call(http, served.url, QUESTION)
+        await caller.ask()
+        began = time.monotonic()
+        arrived = await asyncio.gather(*[call(http, served.url, QUESTION) for _ in range(ARRIVING)])
+        page = (await http.get(f"{served.url}/metrics")).text
+        (late_s,) = re.findall(r'^goassist_frame_lateness_seconds\{quantile="1"\} (\S+)$', page, re.MULTILINE)
+        assert float(late_s) < LIMIT_S
+        assert caller.frames_missing(began, time.monotonic()) < 0.1
+        for each, task in [*arrived, (caller, sending)]:
+            await hang_up(each, task)
