@@ -48,6 +48,9 @@ class Rules:
     model_denies: float = 0.15
     likely_ms: int = 400
     denied_ms: int = 1800
+    # A speaker whose ends the model doubted so many times more often in vain than rightly is judged by words alone,
+    # where these are complete and sure.
+    vain_doubts: int = 2
     fixed_ms: int | None = None  # the client's own silence_duration_ms: nothing else counts
     english: bool = True  # the user's words can be judged; of other languages only the punctuation
 
@@ -117,6 +120,7 @@ class Endpointer:
         self._trusted = True  # the recogniser is sure of them
         self._opinion: float | None = None  # the end-of-turn model's, of the present pause
         self._opinion_due = False  # it was asked
+        self._vain_doubts = 0  # of this speaker's ends, less the doubts that were right
 
     @property
     def in_pause(self) -> bool:
@@ -171,9 +175,15 @@ class Endpointer:
             if complete:
                 return rules.complete_ms
             return rules.agreed_ms if by_words <= rules.unheard_ms else rules.unclear_ms
-        if self._opinion <= rules.model_incomplete:
-            return rules.doubted_ms if complete else max(by_words, rules.incomplete_ms)
+        if self._doubted:
+            if complete:
+                return rules.doubted_ms if self._vain_doubts < rules.vain_doubts else rules.complete_ms
+            return max(by_words, rules.incomplete_ms)
         return by_words
+
+    @property
+    def _doubted(self) -> bool:
+        return self._opinion is not None and self._opinion <= self.rules.model_incomplete
 
     def _wait_without_words(self) -> int:
         """There are words, but they were guessed."""
@@ -197,6 +207,8 @@ class Endpointer:
         if voice:
             self._silent_since = None
             if self._hesitated:
+                if self._doubted:
+                    self._vain_doubts = max(0, self._vain_doubts - 1)
                 self._hesitated = self._paused = self._lasted = self._opinion_due = False
                 self._opinion = None
                 return [Resumed(end_sample - window)]
@@ -258,4 +270,6 @@ class Endpointer:
     def _reconsider(self) -> list[Signal]:
         if not self._paused or self._silent_ms() < self.wait_ms():
             return []
+        if self._doubted:
+            self._vain_doubts = min(self.rules.vain_doubts, self._vain_doubts + 1)
         return self.end(self._until)

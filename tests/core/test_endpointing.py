@@ -197,6 +197,29 @@ def test_an_opinion_that_does_not_come_is_not_waited_for() -> None:
     assert isinstance(microphone.endpointer.judge(None)[-1], Ended), "the model has none: the words decide"
 
 
+def test_a_speaker_whom_the_model_does_not_understand_is_judged_by_words() -> None:
+    def end_ms() -> int:
+        microphone.hears(SPEECH, 960)
+        microphone.endpointer.hear("what time is it", 0.9)
+        microphone.hears(SILENCE, 128)
+        ended = microphone.endpointer.judge(0.1)
+        return 128 if ended else 128 + microphone.silence_until_the_end_ms()
+
+    microphone = Microphone()
+    waits = [end_ms() for _ in range(DEFAULT.vain_doubts + 1)]
+    assert min(waits[:-1]) >= DEFAULT.doubted_ms
+    assert waits[-1] <= DEFAULT.complete_ms + WINDOW_MS
+    microphone.hears(SPEECH, 960)
+    microphone.endpointer.hear("what time is it", 0.9)
+    microphone.hears(SILENCE, 160)
+    microphone.endpointer.judge(0.1)
+    microphone.hears(SPEECH, 320)  # this doubt was right
+    microphone.endpointer.judge(0.1)
+    microphone.endpointer.hear("what time is it now", 0.9)
+    microphone.silence_until_the_end_ms()
+    assert end_ms() >= DEFAULT.doubted_ms, "the model is believed again"
+
+
 def test_a_second_opinion_takes_the_firsts_place() -> None:
     microphone = speaking("where do you come from")
     microphone.hears(SILENCE, 128)
