@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +103,9 @@ def load(server: Server, url: str, *options: str, cpus: set[int], timeout_s: flo
     except subprocess.CalledProcessError as error:
         raise MeasurementError(f"the callers of {server.name} failed; what they said is above") from error
     result: dict[str, Any] = json.loads(done.stdout)
-    return {"options": " ".join(options), "load_average_before": round(load_before, 2), **result}
+    measured_at = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    about = {"options": " ".join(options), "measured_at": measured_at, "load_average_before": round(load_before, 2)}
+    return {**about, **result}
 
 
 def _ready(url: str) -> bool:
