@@ -40,15 +40,15 @@ def say(text: str) -> None:
 
 
 def measure(server: Server, title: str, run: tuple[str, ...], options: argparse.Namespace) -> Measured:
-    """One measurement; one that fails is told and kept as such."""
+    """One measurement. One that does not end is told and kept as such; MeasurementError where no server started."""
     began = time.monotonic()
     say(f"  {server.name}: {title} …")
-    try:
-        with running(server, cpu=options.cpu, port=options.port) as url:
+    with running(server, cpu=options.cpu, port=options.port) as url:
+        try:
             result = load(server, url, *run, cpus=other_cores(options.cpu))
-    except MeasurementError as error:
-        say(f"    {error}")
-        return {"failed": str(error)}
+        except MeasurementError as error:
+            say(f"    {error}")
+            return {"failed": str(error)}
     latency = result["voice_to_voice_ms"] or {"p50": "–"}
     smooth = f"{result['callers_without_gaps']} of {result['callers']} without gaps"
     took_s = time.monotonic() - began
@@ -95,4 +95,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except MeasurementError as error:
+        sys.exit(str(error))

@@ -64,6 +64,20 @@ def test_a_server_that_is_already_on_the_port_is_not_taken_for_the_measured_one(
             pass
 
 
+def test_figures_are_kept_where_no_server_can_be_started_for_new_ones(tmp_path: Path) -> None:
+    port, file = free_port(), tmp_path / "figures.json"
+    file.write_text('{"figures": {"conversation": {"GoAssist": {"missed": 0}}}}')
+    command = [sys.executable, "-m", "benchmarks.peers", "--figures", "conversation", "--servers", "goassist"]
+    with running(server(SERVE), cpu=CORE, port=port):
+        done = subprocess.run(
+            [*command, "--port", str(port), "--json", str(file)], cwd=ROOT, capture_output=True, text=True, timeout=60
+        )
+
+    assert done.returncode == 1
+    assert f"port {port} is taken" in done.stderr
+    assert file.read_text() == '{"figures": {"conversation": {"GoAssist": {"missed": 0}}}}'
+
+
 def test_the_stand_ins_need_nothing_but_python() -> None:
     code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from benchmarks.standins import TOKENS; print(TOKENS[:4])"
     bare = [sys.executable, "-I", "-S", "-c", code]
