@@ -39,6 +39,25 @@ _AUXILIARIES = {"is", "are", "was", "were", "am", "be", "been", "will", "would",
 _SUBJECTS = {"i", "we", "they", "he", "she"}
 _PRONOUNS = _SUBJECTS | {"it", "you", "that", "this", "there", "who", "what"}
 _DEMONSTRATIVES = {"this", "that", "these", "those", "some", "any", "each", "another", "her"}
+# What is known, asked or bought is still to come, unless it was asked for before: 'what do you want to know'.
+_OPEN_VERBS = {
+    "know",
+    "say",
+    "ask",
+    "tell",
+    "find",
+    "get",
+    "make",
+    "take",
+    "buy",
+    "give",
+    "bring",
+    "use",
+    "send",
+    "mean",
+}
+_OFTEN_OPEN_VERBS = {"think", "see", "learn", "understand", "visit", "call", "hear", "try", "start", "help"}
+_QUANTIFIERS = {"more", "little", "few", "most", "other", "next", "such", "only", "even", "quite", "new", "own"}
 _QUESTION_WORDS = {"what", "where", "who", "which", "when", "why", "how", "whose", "what's", "where's", "who's"}
 
 _DIGITS = {"zero", "oh", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"}
@@ -54,6 +73,7 @@ _WHOLE_ENDINGS |= {"as well", "think so", "hope so", "guess so", "me too", "yes 
 _OPEN_ENDINGS = {"tell me", "give me", "show me", "let me", "you please", "and then", "so then", "by then", "oh well"}
 _OPEN_ENDINGS |= {"can you", "could you", "would you", "will you", "do you", "did you", "if you", "have you"}
 _OPEN_ENDINGS |= {"think that", "believe that", "said that", "hope that", "sure that", "so that", "fact that"}
+_OPEN_ENDINGS |= {"think about", "know about", "me about", "something about", "anything about", "more about"}
 _OPEN_ENDINGS |= {"was like", "something like", "and like", "and well", "but well", "so well"}
 _PUT = {"turn", "switch", "put", "go", "come", "log", "sign", "move", "keep", "start", "carry", "bring", "let"}
 
@@ -97,6 +117,10 @@ def _by_words(words: list[str]) -> Completeness:
         return _COMPLETE if last == "that" and (asks or words[0] in _AUXILIARIES) else _UNCLEAR
     if last in ("want", "need"):
         return _UNCLEAR if after_question or {"all", "if"} & set(words) else _TRAILING
+    if not after_question and previous == "to" and last in _OPEN_VERBS:
+        return _TRAILING
+    if not after_question and (last in _QUANTIFIERS or _goes_on(previous, last)):
+        return _UNCLEAR
     if last in ("so", "then", "well"):
         return _UNCLEAR if previous else _TRAILING
     if last == "like":
@@ -104,6 +128,13 @@ def _by_words(words: list[str]) -> Completeness:
     if last in _QUESTION_WORDS | {"though", "really", "maybe"}:
         return _UNCLEAR
     return _COMPLETE if len(words) >= 3 or words[0] in _WHOLE or last in _WHOLE else _UNCLEAR
+
+
+def _goes_on(previous: str, last: str) -> bool:
+    """Whether more often follows than not: 'I want to learn …', 'my mother is coming …'."""
+    if previous == "to" and last in _OFTEN_OPEN_VERBS:
+        return True
+    return previous in _AUXILIARIES and last.endswith("ing")
 
 
 def _is_dictated(word: str) -> bool:

@@ -51,6 +51,10 @@ class Rules:
     # A speaker whose ends the model doubted so many times more often in vain than rightly is judged by words alone,
     # where these are complete and sure.
     vain_doubts: int = 2
+    # Who goes on within `cut_off_ms` of the turn's end was cut off: this turn and the next ones are given more time.
+    cut_off_ms: int = 700
+    patient_ms: int = 720
+    patient_turns: int = 2
     fixed_ms: int | None = None  # the client's own silence_duration_ms: nothing else counts
     english: bool = True  # the user's words can be judged; of other languages only the punctuation
 
@@ -115,6 +119,9 @@ class Endpointer:
         self._paused = False
         self._lasted = False
         self._until = 0  # the end of the last window
+        self._ended_at: int | None = None  # the turn before this one, by silence
+        self._goes_on = False  # this utterance began too soon after it
+        self._patience = 0  # turns for which the speaker is given more time
         self._level: float | None = None  # the utterance's running level, dB
         self._words: Completeness | None = None  # how complete they sound; None while there are none
         self._trusted = True  # the recogniser is sure of them
@@ -156,9 +163,13 @@ class Endpointer:
 
     def wait_ms(self) -> int:
         """The silence that would end the turn, as far as is known now."""
+        if self.rules.fixed_ms is not None:
+            return self.rules.fixed_ms
+        wait_ms = self._wait_ms()
+        return max(wait_ms, self.rules.patient_ms) if self._patience else wait_ms
+
+    def _wait_ms(self) -> int:
         rules = self.rules
-        if rules.fixed_ms is not None:
-            return rules.fixed_ms
         if self._words is not None and not self._trusted:
             return self._wait_without_words()
         by_words = {
@@ -174,7 +185,8 @@ class Endpointer:
         if self._opinion >= rules.model_complete:
             if complete:
                 return rules.complete_ms
-            return rules.agreed_ms if by_words <= rules.unheard_ms else rules.unclear_ms
+            sure = self._words is None or self._opinion >= rules.model_sure
+            return rules.agreed_ms if sure and by_words <= rules.unheard_ms else rules.unclear_ms
         if self._doubted:
             if complete:
                 return rules.doubted_ms if self._vain_doubts < rules.vain_doubts else rules.complete_ms
@@ -219,6 +231,8 @@ class Endpointer:
         signals: list[Signal] = []
         if not self._hesitated and silent_ms >= self.rules.hesitation_ms:
             self._hesitated = True
+            if self._goes_on:
+                self._goes_on, self._patience = False, self.rules.patient_turns
             signals.append(Hesitated(self._silent_since))
         if not self._paused and silent_ms >= min(self.rules.pause_ms, self.wait_ms()):
             self._hesitated = self._paused = True
@@ -241,6 +255,7 @@ class Endpointer:
         self.speaking = self._hesitated = self._paused = self._lasted = self._opinion_due = False
         self._voiced, self._silent_since, self._opinion = 0, None, None
         self._level, self._words, self._trusted = None, None, True
+        self._goes_on = False
 
     def _is_voice(self, probability: float, level_db: float) -> bool:
         if not self.speaking:
@@ -260,6 +275,8 @@ class Endpointer:
         onset = end_sample - self._voiced
         self.reset()
         self.speaking = True
+        cut_off = self.rules.cut_off_ms * SAMPLE_RATE // 1000
+        self._goes_on = self._ended_at is not None and onset - self._ended_at <= cut_off
         # The prefix is silence: it does not reach into the speech before it.
         return [Began(max(self._last_speech, onset - self.rules.prefix_ms * SAMPLE_RATE // 1000))]
 
@@ -272,4 +289,6 @@ class Endpointer:
             return []
         if self._doubted:
             self._vain_doubts = min(self.rules.vain_doubts, self._vain_doubts + 1)
+        self._patience = max(0, self._patience - 1)
+        self._ended_at = self._until
         return self.end(self._until)

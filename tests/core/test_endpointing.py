@@ -199,6 +199,7 @@ def test_an_opinion_that_does_not_come_is_not_waited_for() -> None:
 
 def test_a_speaker_whom_the_model_does_not_understand_is_judged_by_words() -> None:
     def end_ms() -> int:
+        microphone.hears(SILENCE, 960)
         microphone.hears(SPEECH, 960)
         microphone.endpointer.hear("what time is it", 0.9)
         microphone.hears(SILENCE, 128)
@@ -218,6 +219,31 @@ def test_a_speaker_whom_the_model_does_not_understand_is_judged_by_words() -> No
     microphone.endpointer.hear("what time is it now", 0.9)
     microphone.silence_until_the_end_ms()
     assert end_ms() >= DEFAULT.doubted_ms, "the model is believed again"
+
+
+def test_a_speaker_who_was_cut_off_is_given_more_time() -> None:
+    microphone = speaking("what time is it")
+    microphone.silence_until_the_end_ms()
+    microphone.hears(SILENCE, 320)
+    waits = []
+    for _ in range(DEFAULT.patient_turns + 1):
+        microphone.hears(SPEECH, 960)
+        microphone.endpointer.hear("what time is it")
+        waits.append(microphone.silence_until_the_end_ms())
+        microphone.hears(SILENCE, 960)
+    assert min(waits[:-1]) >= DEFAULT.patient_ms
+    assert waits[-1] <= DEFAULT.complete_ms + WINDOW_MS
+
+
+def test_a_sound_that_is_forgotten_at_its_onset_makes_nobody_wait() -> None:
+    microphone = speaking("what time is it")
+    microphone.silence_until_the_end_ms()
+    microphone.hears(SPEECH)
+    microphone.endpointer.reset()  # the agent's own voice
+    microphone.hears(SILENCE, 960)
+    microphone.hears(SPEECH, 960)
+    microphone.endpointer.hear("what time is it")
+    assert microphone.silence_until_the_end_ms() <= DEFAULT.complete_ms + WINDOW_MS
 
 
 def test_a_second_opinion_takes_the_firsts_place() -> None:
