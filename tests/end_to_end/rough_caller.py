@@ -23,6 +23,8 @@ ROOM_NOISE = 6.0  # standard deviation in INT16 steps
 STUTTER_S = 0.1  # longer than the pause that a recipient conceals
 MOST_REPEATED = 3
 COMFORT_S = 0.4  # between two packets of a sender that transmits discontinuously
+# Who speaks again within 0.7 s of a turn's end was cut off, and is given more time for the next two turns.
+NEXT_TURN_S = 1.0
 
 Send = Callable[[bytes], None]
 Fate = Callable[[bytes, Send], None]
@@ -83,9 +85,9 @@ class RoughCaller(Caller):
         return loud_s - self.end_s
 
     async def silence_agent(self) -> None:
-        """Have the answer cancelled, and wait until nothing is heard of it."""
+        """Have the answer cancelled, and wait until nothing is heard of it and the next question is a new turn."""
         self.channel.send('{"type": "response.cancel"}')
-        assert await self.quiet(0.4, timeout_s=15)
+        assert await self.quiet(NEXT_TURN_S, timeout_s=15)
 
     async def offer_again(self, *, restart_ice: bool = False) -> int:
         """Renegotiate over the session API; returns the HTTP status, and applies the answer."""

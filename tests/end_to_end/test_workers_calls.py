@@ -80,6 +80,7 @@ async def test_a_worker_that_is_killed_loses_its_calls_only_and_comes_back(serve
         assert await left.converse(2), "the other worker's call goes on"
         await eventually(lambda: len(after := served.workers()) == 2 and set(after) != set(before), 30)
         await eventually(lambda: httpx.get(f"{served.url}/readyz", trust_env=False).status_code == 200, 30)
-        async with calls(served, 2) as further:
-            assert {worker_of(caller) for caller in further} == {"w0", "w1"}
+        async with calls(served, 3) as further:
+            # With the one that is left: where both have as many calls, either may take the next.
+            assert sorted(map(worker_of, [left, *further])) == ["w0", "w0", "w1", "w1"]
             assert all(await asyncio.gather(*[caller.converse(1) for caller in further]))

@@ -9,7 +9,7 @@ from orchestrator.errors import BackendRejectedError
 from orchestrator.triton import tensors
 from orchestrator.triton.client import TritonClient
 from tests.servers.triton import MODEL_REPOSITORY, RunningTriton
-from tests.triton.metrics import metric, until_metric
+from tests.triton.metrics import settled_metric, until_metric
 from tests.triton.test_speech_to_speech import ask, recording
 
 MODELS = sorted(path.name for path in MODEL_REPOSITORY.iterdir() if path.is_dir())
@@ -52,7 +52,7 @@ async def test_every_model_counts_first_chunks_computing_and_sound(used: Running
 @pytest.mark.parametrize("model", MODELS)
 async def test_every_model_counts_what_it_refused(used: RunningTriton, model: str) -> None:
     name = f"goassist_{model}_failed_total"
-    before = metric(used.metrics_url, name)
+    before = await settled_metric(used.metrics_url, name)
     inputs = BAD_INPUTS[model]
     if model == "asr":
         await refused_sequence(used, inputs)

@@ -4,6 +4,8 @@ import asyncio
 import time
 import urllib.request
 
+from engines.metrics import PERIOD_S
+
 
 def metric(url: str, name: str) -> float:
     """The sum of all samples of a metric, 0 where there is none."""
@@ -18,4 +20,15 @@ async def until_metric(url: str, name: str, at_least: float, *, timeout_s: float
     deadline = time.monotonic() + timeout_s
     while (value := await asyncio.to_thread(metric, url, name)) < at_least and time.monotonic() < deadline:
         await asyncio.sleep(0.02)
+    return value
+
+
+async def settled_metric(url: str, name: str, *, timeout_s: float = 10.0) -> float:
+    """A metric's value once models have handed on what they did before: unchanged for several of their periods."""
+    deadline = time.monotonic() + timeout_s
+    value, since = await asyncio.to_thread(metric, url, name), time.monotonic()
+    while time.monotonic() - since < 5 * PERIOD_S and time.monotonic() < deadline:
+        await asyncio.sleep(PERIOD_S / 2)
+        if (newer := await asyncio.to_thread(metric, url, name)) != value:
+            value, since = newer, time.monotonic()
     return value

@@ -15,7 +15,7 @@ from orchestrator.triton.asr import Transcript, TritonAsr
 from orchestrator.triton.client import TritonClient
 from tests.end_to_end.words import word_error_rate, words
 from tests.servers.triton import MODEL_REPOSITORY, ROOT, RunningTriton, run_triton
-from tests.triton.metrics import metric, until_metric
+from tests.triton.metrics import settled_metric, until_metric
 
 AUDIO = ROOT / "tests" / "audio"
 SENTENCES = json.loads((AUDIO / "sentences.json").read_text())
@@ -269,7 +269,7 @@ async def test_starting_a_sequence_again_forgets_what_was_said(client: TritonCli
 
 async def test_sound_is_counted(triton: RunningTriton, client: TritonClient) -> None:
     name = "goassist_asr_audio_input_seconds_total"
-    before = metric(triton.metrics_url, name)
+    before = await settled_metric(triton.metrics_url, name)
     await ask(client, new_sequence(), sound(16_000), sequence_start=True, sequence_end=True)
     assert await until_metric(triton.metrics_url, name, before + 1) >= before + 1
 

@@ -15,7 +15,7 @@ from orchestrator.errors import BackendRejectedError, BackendTimeoutError, Backe
 from orchestrator.triton.client import TritonClient
 from orchestrator.triton.embedded import EmbeddedTriton, Ports
 from tests.servers.triton import TEST_MODELS, RunningTriton
-from tests.triton.metrics import metric, until_metric
+from tests.triton.metrics import settled_metric, until_metric
 
 CANCELLED = "goassist_streams_cancelled_total"
 
@@ -65,7 +65,7 @@ async def test_streams_run_side_by_side(client: TritonClient) -> None:
 
 
 async def test_closing_a_stream_cancels_it_in_the_model(triton: RunningTriton, client: TritonClient) -> None:
-    before = metric(triton.metrics_url, CANCELLED)
+    before = await settled_metric(triton.metrics_url, CANCELLED)
     async with aclosing(client.stream("streams", inputs(count=1_000, interval_s=0.05), timeout_s=5)) as answers:
         await anext(answers)
     assert await until_metric(triton.metrics_url, CANCELLED, before + 1) == before + 1
@@ -74,7 +74,7 @@ async def test_closing_a_stream_cancels_it_in_the_model(triton: RunningTriton, c
 async def test_cancelling_the_task_of_a_stream_cancels_it_in_the_model(
     triton: RunningTriton, client: TritonClient
 ) -> None:
-    before = metric(triton.metrics_url, CANCELLED)
+    before = await settled_metric(triton.metrics_url, CANCELLED)
     begun = asyncio.Event()
 
     async def consume() -> None:

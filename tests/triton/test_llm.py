@@ -13,7 +13,7 @@ from orchestrator.triton.client import TritonClient
 from orchestrator.triton.llm import TritonLlm
 from orchestrator.triton.prompt import ChatTemplate
 from tests.servers.triton import RunningTriton
-from tests.triton.metrics import metric, until_metric
+from tests.triton.metrics import settled_metric, until_metric
 
 NAME = [Message("system", "Your name is Ada."), Message("user", "What is your name?")]
 STORY = [Message("user", "Tell me a story.")]
@@ -67,7 +67,7 @@ async def test_without_max_tokens_a_long_answer_is_complete(llm: TritonLlm) -> N
 
 
 async def test_closing_an_answer_between_its_words_cancels_it_in_triton(triton: RunningTriton, llm: TritonLlm) -> None:
-    before = metric(triton.metrics_url, CANCELLED)
+    before = await settled_metric(triton.metrics_url, CANCELLED)
     async with asyncio.timeout(2), aclosing(llm.generate(STORY, max_tokens=None, temperature=0.7)) as generation:
         assert (await anext(generation)) + (await anext(generation))
         assert generation.finish_reason is None
@@ -79,7 +79,7 @@ async def test_closing_an_answer_between_its_words_cancels_it_in_triton(triton: 
 async def test_cancelling_the_task_that_reads_cancels_the_answer_in_triton(
     triton: RunningTriton, llm: TritonLlm
 ) -> None:
-    before = metric(triton.metrics_url, CANCELLED)
+    before = await settled_metric(triton.metrics_url, CANCELLED)
     begun = asyncio.Event()
 
     async def read() -> None:

@@ -20,7 +20,7 @@ from orchestrator.errors import BackendRejectedError
 from orchestrator.triton import tensors
 from orchestrator.triton.client import TritonClient
 from tests.servers.triton import ROOT, RunningTriton
-from tests.triton.metrics import metric, until_metric
+from tests.triton.metrics import metric, settled_metric, until_metric
 
 EXAMPLE = ROOT / "clients" / "python" / "examples" / "speech_to_speech.py"
 AUDIO = ROOT / "tests" / "audio"
@@ -167,7 +167,7 @@ def test_what_fails_after_the_first_event_is_the_last_event(triton: RunningTrito
 
 async def test_cancelling_the_turn_cancels_the_answer_and_its_speech(triton: RunningTriton) -> None:
     models = ("llm", "speech_to_speech")
-    before = {model: metric(triton.metrics_url, CANCELLED.format(model)) for model in models}
+    before = {model: await settled_metric(triton.metrics_url, CANCELLED.format(model)) for model in models}
 
     def hear_a_moment() -> None:
         with closing(example.converse(triton.grpc_url, recording("tell_me_a_story"))) as pieces:
@@ -182,7 +182,7 @@ async def test_cancelling_the_turn_cancels_the_answer_and_its_speech(triton: Run
 async def test_turns_side_by_side_some_of_them_cancelled_are_each_answered_and_counted(triton: RunningTriton) -> None:
     cancelled = CANCELLED.format("speech_to_speech")
     failed = cancelled.replace("cancelled", "failed")
-    before = {name: metric(triton.metrics_url, name) for name in (cancelled, failed)}
+    before = {name: await settled_metric(triton.metrics_url, name) for name in (cancelled, failed)}
     name, story = recording("what_is_your_name"), recording("tell_me_a_story")
 
     def leave_in_mid_story() -> None:

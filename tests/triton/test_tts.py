@@ -9,7 +9,7 @@ from orchestrator.errors import BackendRejectedError, BackendUnavailableError
 from orchestrator.triton.client import TritonClient
 from orchestrator.triton.tts import AudioChunk, TritonTts
 from tests.servers.triton import RunningTriton
-from tests.triton.metrics import metric, until_metric
+from tests.triton.metrics import settled_metric, until_metric
 
 FOX = "The quick brown fox jumps over the lazy dog."
 LONG = " ".join([FOX] * 200)
@@ -52,7 +52,7 @@ async def test_the_first_chunk_comes_before_the_speech_is_complete(tts: TritonTt
 
 
 async def test_closing_speech_cancels_it_in_triton(triton: RunningTriton, tts: TritonTts) -> None:
-    before = metric(triton.metrics_url, CANCELLED)
+    before = await settled_metric(triton.metrics_url, CANCELLED)
     async with aclosing(tts.synthesize(LONG)) as chunks:
         await anext(chunks)
     assert await until_metric(triton.metrics_url, CANCELLED, before + 1) == before + 1
@@ -125,7 +125,7 @@ async def test_tensors_that_break_the_contract_are_refused(
 
 async def test_sound_and_first_chunks_are_counted(triton: RunningTriton, tts: TritonTts) -> None:
     sound_s, first_chunks = "goassist_tts_audio_output_seconds_total", "goassist_tts_first_chunk_seconds_count"
-    before = {name: metric(triton.metrics_url, name) for name in (sound_s, first_chunks)}
+    before = {name: await settled_metric(triton.metrics_url, name) for name in (sound_s, first_chunks)}
     seconds = len(sound(await say(tts, FOX))) / 16_000
     assert await until_metric(triton.metrics_url, first_chunks, before[first_chunks] + 1) == before[first_chunks] + 1
     counted = await until_metric(triton.metrics_url, sound_s, before[sound_s] + seconds - 0.01)
