@@ -15,6 +15,7 @@ from orchestrator import notifications as told
 from orchestrator.config import SessionConfig
 from orchestrator.core.history import Item
 from orchestrator.realtime.config import DEFAULT_VOICE, PCM_24K
+from orchestrator.realtime.gathering import GatheredText
 from orchestrator.realtime.items import item_to_wire
 from orchestrator.webrtc.resample import Resampler
 
@@ -32,6 +33,7 @@ class _Answer:
     """The response that the client is told of now."""
 
     started: told.ResponseStarted
+    text: GatheredText
     resampler: Resampler | None = None
 
     @property
@@ -59,7 +61,7 @@ class ResponseEvents:
 
     def started(self, started: told.ResponseStarted) -> None:
         """The agent begins a response: it, its item and the item's content are announced."""
-        self._answer = answer = _Answer(started)
+        self._answer = answer = _Answer(started, GatheredText(lambda text: self._text_delta(answer, text)))
         item = item_to_wire(Item(started.item_id, "assistant", "", started.modality), status="in_progress", empty=True)
         spoken = started.modality == "audio"
         self._send(api.ResponseCreatedEvent, type="response.created", response=self._response(answer, "in_progress"))
@@ -88,13 +90,15 @@ class ResponseEvents:
 
     def text(self, text: told.ResponseText) -> None:
         """More words."""
-        answer = self._answer_of(text.response_id)
+        self._answer_of(text.response_id).text.push(text.delta)
+
+    def _text_delta(self, answer: _Answer, delta: str) -> None:
         if answer.started.modality == "audio":
             model: type[BaseModel] = api.ResponseAudioTranscriptDeltaEvent
             kind = "response.output_audio_transcript.delta"
         else:
             model, kind = api.ResponseTextDeltaEvent, "response.output_text.delta"
-        self._send(model, type=kind, delta=text.delta, **answer.ids)
+        self._send(model, type=kind, delta=delta, **answer.ids)
 
     def audio(self, audio: told.ResponseAudio) -> None:
         """More sound, where the transport sends it as events."""
@@ -117,6 +121,7 @@ class ResponseEvents:
         """The response is complete, cancelled or has failed: all that is open is closed."""
         answer = self._answer_of(finished.response_id)
         self._answer = None
+        answer.text.flush()
         modality = answer.started.modality
         if modality == "audio":
             if answer.resampler is not None:

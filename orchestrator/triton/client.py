@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import suppress
 
@@ -34,6 +35,7 @@ CANCEL_PARAMETER = "goassist_cancel"
 LOST_PREFIXES = ("UNAVAILABLE: ", "INTERNAL: ", "Failed to process the request(s)", "Stub process")
 SAFE_CANCEL_VERSION = (2, 57)
 CANCEL_TIMEOUT_S = 1.0
+MAX_UNREAD = 64  # responses of a stream that nobody has read yet; then gRPC holds the model back
 _REJECTED = (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND, grpc.StatusCode.UNIMPLEMENTED)
 
 
@@ -59,13 +61,23 @@ def _refused(model: str, text: str) -> GoAssistError:
 
 
 class InferenceStream:
-    """One bidirectional stream to one model: write requests, iterate over responses, cancel at any time."""
+    """One bidirectional stream to one model: write requests, read responses, cancel at any time.
+
+    A task of its own reads it, so that who waits for a response may be cancelled, or give up after a time-out, without
+    ending the call (as gRPC does with a cancelled read), and so that a response costs no task. The task ends with the
+    call.
+    """
 
     def __init__(self, stub: service_pb2_grpc.GRPCInferenceServiceStub, model: str) -> None:
         self._model = model
         self._requests: asyncio.Queue[service_pb2.ModelInferRequest | None] = asyncio.Queue()
         self._call = stub.ModelStreamInfer(self._written())
-        self._reading: asyncio.Future[service_pb2.ModelStreamInferResponse] | None = None
+        self._unread: deque[service_pb2.ModelStreamInferResponse] = deque()
+        self._arrived = asyncio.Event()  # a response, or the end
+        self._room = asyncio.Event()
+        self._error: grpc.aio.AioRpcError | None = None
+        self._receiver = asyncio.create_task(self._receive(), name=f"receive from {model}")
+        self._receiver.add_done_callback(lambda _: self._arrived.set())
 
     def write(self, request: service_pb2.ModelInferRequest) -> None:
         """Send a request, after those before it; the caller bounds how many are on their way."""
@@ -78,6 +90,7 @@ class InferenceStream:
     def cancel(self) -> None:
         """End the stream: the model sees its requests cancelled. Harmless when it has ended."""
         self._call.cancel()
+        self._receiver.cancel()
 
     async def read(self, timeout_s: float | None) -> service_pb2.ModelInferResponse | None:
         """The next response, None after the last; without a time-out it waits as long as the stream lives.
@@ -90,7 +103,7 @@ class InferenceStream:
             raise BackendTimeoutError(f"the model '{self._model}' did not answer within {timeout_s:g} s") from error
         except grpc.aio.AioRpcError as error:
             raise mapped(error, self._model) from error
-        if message is grpc.aio.EOF:
+        if message is None:
             await self._check_end()
             return None
         if message.error_message:
@@ -99,22 +112,33 @@ class InferenceStream:
 
     async def drain(self) -> None:
         """Read what is left, for a moment: a stream that has ended by itself need not be cancelled."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + CANCEL_TIMEOUT_S
         with suppress(grpc.aio.AioRpcError, TimeoutError):
-            while await self._next(max(0.0, deadline - loop.time())) is not grpc.aio.EOF:
-                pass
+            async with asyncio.timeout(CANCEL_TIMEOUT_S):
+                while await self._next(None) is not None:
+                    pass
 
-    async def _next(self, timeout_s: float | None) -> service_pb2.ModelStreamInferResponse:
-        # In a task of its own, which outlives a time-out or the cancellation of the caller: gRPC cancels the whole
-        # call with a cancelled read, and then the model could not be told in band.
-        if self._reading is None:
-            self._reading = asyncio.ensure_future(self._call.read())
-        done, _ = await asyncio.wait({self._reading}, timeout=timeout_s)
-        if not done:
-            raise TimeoutError
-        reading, self._reading = self._reading, None
-        return grpc.aio.EOF if reading.cancelled() else reading.result()
+    async def _next(self, timeout_s: float | None) -> service_pb2.ModelStreamInferResponse | None:
+        if not self._unread and not self._receiver.done():
+            self._arrived.clear()
+            async with asyncio.timeout(timeout_s):
+                await self._arrived.wait()
+        if self._unread:
+            self._room.set()
+            return self._unread.popleft()
+        if self._error is not None:
+            raise self._error
+        return None
+
+    async def _receive(self) -> None:
+        try:
+            async for message in self._call:
+                self._unread.append(message)
+                self._arrived.set()
+                while len(self._unread) >= MAX_UNREAD:
+                    self._room.clear()
+                    await self._room.wait()
+        except grpc.aio.AioRpcError as error:
+            self._error = error
 
     async def _check_end(self) -> None:
         """Raise why the server ended the stream, unless it ended well."""

@@ -5,6 +5,7 @@ from contextlib import closing
 
 from engines import synthesizer
 from engines.errors import CancelledError
+from engines.joining import joined
 from engines.serving import Chunk, Model, Request
 from engines.streams import Streams
 
@@ -31,8 +32,8 @@ class TritonPythonModel:
             language=request.text("language", "") or None,
             speed=request.number("speed", 1.0),
         )
-        with closing(sound):
-            for samples in sound:
+        with closing(joined(sound, self._engine.sample_rate)) as chunks:
+            for samples in chunks:
                 if not len(samples):
                     if request.cancelled:
                         raise CancelledError("the caller has gone")

@@ -1,4 +1,4 @@
-"""A stand-in voice: a tone as long as the text, chunk by chunk at a fixed rate."""
+"""A stand-in voice: a tone as long as the text, chunk by chunk at a fixed rate, handed on as the tts model does."""
 
 import sys
 import time
@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from engines.joining import joined
 from engines.serving import Chunk, Model, Request
 from engines.streams import Streams
+from engines.synthesizer import Sound
 
 sys.path.append(str(Path(__file__).parents[4]))  # Triton's Python heeds no PYTHONPATH
 from benchmarks import standins
@@ -27,7 +29,12 @@ class TritonPythonModel:
         self._streams.close()
 
     def _speak(self, request: Request) -> Generator[Chunk, None, None]:
-        started = time.monotonic()
-        for index in range(standins.chunks(request.text("text"))):
-            time.sleep(max(0.0, started + standins.chunk_s(index) - time.monotonic()))
-            yield {"audio": CHUNK, "sample_rate": standins.SAMPLE_RATE}
+        for samples in joined(tone(standins.chunks(request.text("text"))), standins.SAMPLE_RATE):
+            yield {"audio": samples, "sample_rate": standins.SAMPLE_RATE}
+
+
+def tone(chunks: int) -> Sound:
+    started = time.monotonic()
+    for index in range(chunks):
+        time.sleep(max(0.0, started + standins.chunk_s(index) - time.monotonic()))
+        yield CHUNK
