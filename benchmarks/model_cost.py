@@ -1,7 +1,8 @@
 """What Triton costs: the first chunk through Triton against the engine called directly. `make bench-models`.
 
 Each engine runs twice, in a Triton and in a process beside it, which asks both in turn: so whatever else the machine
-does falls on both. The way through Triton is the orchestrator's own client, from the request to the first response.
+does falls on both. vLLM, of which two would stand in each other's way, runs in Triton alone, and its own clock tells what
+it took of each request. The way through Triton is the orchestrator's own client, from the request to the first response.
 The engines of the profile `cpu` run on tiny random weights, where Triton's share is the largest; without .venvs/cpu
 (`deploy/setup/engines.sh cpu`) they are left out.
 
@@ -11,7 +12,6 @@ usage: python -m benchmarks.model_cost [ENGINE…] [--pairs 200]
 import argparse
 import asyncio
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -36,12 +36,12 @@ def main() -> None:
     parser.add_argument("engines", nargs="*", choices=[*EMBEDDED, *CPU, []], default=[])
     parser.add_argument("--pairs", type=int, default=200, help="requests each way (200)")
     parser.add_argument("--weights", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--ask", metavar="URL", help=argparse.SUPPRESS)
+    parser.add_argument("--ask", nargs=2, metavar=("URL", "METRICS_URL"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.ask:
         from benchmarks.model_cost_engines import compare
 
-        print(json.dumps(asyncio.run(compare(options.engines[0], options.ask, options.weights, options.pairs))))
+        print(json.dumps(asyncio.run(compare(options.engines[0], *options.ask, options.weights, options.pairs))))
         return
     chosen = options.engines or [*EMBEDDED, *CPU]
     if not CPU_PYTHON.is_file() and set(chosen) & set(CPU):
@@ -81,21 +81,19 @@ async def measure(chosen: list[str], folder: Path, pairs: int) -> list[dict[str,
         )
         async with served as triton:
             for name in wanted:
-                row = await ask(name, triton.grpc_url, weights.get(name), pairs)
+                row = await ask(name, triton.grpc_url, triton.metrics_url, weights.get(name), pairs)
                 assert triton.pid is not None
                 rows.append(row | {"memory_mb": memory_mb(triton.pid, MODELS[name])})
     return rows
 
 
-async def ask(name: str, url: str, weights: Path | None, pairs: int) -> dict[str, Any]:
+async def ask(name: str, url: str, metrics_url: str, weights: Path | None, pairs: int) -> dict[str, Any]:
     """Measure one engine in a process of its own, in the Python that has it."""
     python = CPU_PYTHON if name in CPU else Path(sys.executable)
-    command = [str(python), "-m", "benchmarks.model_cost", name, "--ask", url, "--pairs", str(pairs)]
+    command = [str(python), "-m", "benchmarks.model_cost", name, "--ask", url, metrics_url]
+    command += ["--pairs", str(pairs)]
     command += ["--weights", str(weights)] if weights else []
-    environment = os.environ | VLLM
-    process = await asyncio.create_subprocess_exec(
-        *command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=None
-    )
+    process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=subprocess.PIPE, stderr=None)
     output, _ = await process.communicate()
     if process.returncode:
         sys.exit(f"{name} could not be measured")
@@ -150,7 +148,7 @@ def tiny_repository(folder: Path, weights: dict[str, Path]) -> Path:
 
 
 def vllm_arguments(weights: Path) -> dict[str, Any]:
-    """vLLM's engine arguments, the same in Triton and beside it."""
+    """vLLM's engine arguments."""
     return {
         "model": str(weights),
         "dtype": "bfloat16",

@@ -2,18 +2,21 @@
 
 import asyncio
 import queue
+import re
 import statistics
 import time
+import urllib.request
 import wave
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.model_cost import ROOT, vllm_arguments
+from benchmarks.model_cost import ROOT
 from engines.transcriber import Ask, Hypothesis, Piece, Transcriber
 from orchestrator.core.history import Message
 from orchestrator.triton import tensors
@@ -26,32 +29,66 @@ TEXT = "The train leaves in ten minutes from platform nine."
 PROMPT = ChatTemplate().render([Message("user", "What can you do?")])
 SPEECH = ROOT / "tests" / "audio" / "what_time_is_it.wav"
 TIMEOUT_S = 60.0
+COUNTED_WITHIN_S = 5.0
+"""How long a request that has ended may take to reach the metrics page (engines/metrics.py: 0.2 s, and a busy machine)."""
 Way = Callable[[], Awaitable[float]]
 """Asks once; seconds from the request to the first chunk."""
 
 
-async def compare(engine: str, url: str, weights: Path | None, pairs: int) -> dict[str, Any]:
-    """Ask both ways in turn, the one first as often as the other."""
+@dataclass(frozen=True, slots=True)
+class Took:
+    """Seconds to the first chunk: of the engine by itself, and of the client that asks through Triton.
+
+    `model_s` is what the model measured of the same request, from execute() to its first response, where it was read.
+    """
+
+    engine_s: float
+    client_s: float
+    model_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """An engine to compare: what is asked for, asking once (given the number of the pair), and what ends it."""
+
+    what: str
+    ask: Callable[[int], Awaitable[Took]]
+    close: Callable[[], None]
+
+
+async def compare(engine: str, url: str, metrics_url: str, weights: Path | None, pairs: int) -> dict[str, Any]:
+    """The figures of one engine; `url` is host:port of Triton's gRPC, `metrics_url` its Prometheus page."""
     client = TritonClient(url)
-    # In a thread, as in Triton: vLLM would join an event loop that runs where it is made, and answer there.
-    what, direct, through_triton, close = await asyncio.to_thread(_WAYS[engine], client, weights)
-    took: dict[Way, list[float]] = {direct: [], through_triton: []}
-    for number in range(-WARM_UP, pairs):
-        for way in (direct, through_triton) if number % 2 else (through_triton, direct):
-            seconds = await way()
-            if number >= 0:
-                took[way].append(1e3 * seconds)
-    added = sorted(triton - alone for triton, alone in zip(took[through_triton], took[direct], strict=True))
+    compared = in_triton(client, metrics_url) if engine == "vllm" else _BESIDE[engine](client, weights)
+    for number in range(WARM_UP):
+        await compared.ask(number)
+    took = [await compared.ask(number) for number in range(pairs)]
     await client.close()
-    close()
+    compared.close()
+    added = sorted(each.client_s - each.engine_s for each in took)
+    of_models = [each.model_s for each in took if each.model_s is not None]
+    model = f"; {1e3 * statistics.median(of_models):.2f} ms to the model's first response" if of_models else ""
     return {
         "engine": engine,
-        "what": what,
-        "direct_ms": statistics.median(took[direct]),
-        "triton_ms": statistics.median(took[through_triton]),
-        "added_ms": statistics.median(added),
-        "added_p95_ms": added[len(added) * 95 // 100],
+        "what": compared.what + model,
+        "direct_ms": 1e3 * statistics.median(each.engine_s for each in took),
+        "triton_ms": 1e3 * statistics.median(each.client_s for each in took),
+        "added_ms": 1e3 * statistics.median(added),
+        "added_p95_ms": 1e3 * added[len(added) * 95 // 100],
     }
+
+
+def beside(what: str, direct: Way, through_triton: Way, close: Callable[[], None]) -> Compared:
+    """An engine that runs a second time in this process: each is asked, the one first as often as the other."""
+
+    async def ask(number: int) -> Took:
+        if number % 2:
+            engine_s = await direct()
+            return Took(engine_s, await through_triton())
+        client_s = await through_triton()
+        return Took(await direct(), client_s)
+
+    return Compared(what, ask, close)
 
 
 async def _first(client: TritonClient, model: str, inputs: dict[str, tensors.Array]) -> float:
@@ -64,10 +101,7 @@ async def _first(client: TritonClient, model: str, inputs: dict[str, tensors.Arr
     return took
 
 
-Ways = tuple[str, Way, Way, Callable[[], None]]
-
-
-def _speech(client: TritonClient, engine: Any) -> Ways:
+def _speech(client: TritonClient, engine: Any) -> Compared:
     async def direct() -> float:
         begun = time.perf_counter()
         sound = engine.synthesize(TEXT, voice=None, language=None, speed=1.0)
@@ -79,16 +113,16 @@ def _speech(client: TritonClient, engine: Any) -> Ways:
         return took
 
     through_triton = partial(_first, client, "tts", {"text": np.array([TEXT.encode()], np.object_)})
-    return "tts: a sentence of nine words", direct, through_triton, engine.close
+    return beside("tts: a sentence of nine words", direct, through_triton, engine.close)
 
 
-def _flite(client: TritonClient, _: Path | None) -> Ways:
+def _flite(client: TritonClient, _: Path | None) -> Compared:
     from engines.flite import Flite
 
     return _speech(client, Flite())
 
 
-def _kokoro(client: TritonClient, weights: Path | None) -> Ways:
+def _kokoro(client: TritonClient, weights: Path | None) -> Compared:
     from engines.kokoro import Kokoro
 
     return _speech(client, Kokoro.from_parameters({"model_path": str(weights), "device": "cpu"}))
@@ -101,7 +135,7 @@ def _llm_inputs(sampling: str) -> dict[str, tensors.Array]:
     return made | {"stream": true, "exclude_input_in_output": true}
 
 
-def _eliza(client: TritonClient, _: Path | None) -> Ways:
+def _eliza(client: TritonClient, _: Path | None) -> Compared:
     from engines import sampling
     from engines.eliza import Eliza
 
@@ -116,33 +150,43 @@ def _eliza(client: TritonClient, _: Path | None) -> Ways:
             pass
         return took
 
-    return "llm: first word", direct, partial(_first, client, "llm", _llm_inputs(few)), lambda: None
+    return beside("llm: first word", direct, partial(_first, client, "llm", _llm_inputs(few)), lambda: None)
 
 
-def _vllm(client: TritonClient, weights: Path | None) -> Ways:
-    from engines.vllm_backend import sampling
-    from engines.vllm_backend.engine import Engine
+def in_triton(
+    client: TritonClient, metrics_url: str, engine_clock: str = "vllm:time_to_first_token_seconds"
+) -> Compared:
+    """A language model that runs in Triton alone: two vLLM on one machine's cores stand in each other's way.
 
-    assert weights is not None
-    engine, few = Engine(vllm_arguments(weights)), '{"max_tokens": 4, "temperature": 0, "ignore_eos": true}'
+    What its engine took of a request is told by the engine's own histogram on Triton's metrics page, `engine_clock`.
+    For vLLM it runs from the prompt, before its tokens are counted, to the first token.
+    """
+    inputs = _llm_inputs('{"max_tokens": 4, "temperature": 0, "ignore_eos": true}')
+    clocks = (engine_clock, "goassist_llm_first_chunk_seconds")
 
-    async def answer() -> float:
-        begun = time.perf_counter()
-        outputs = engine.generate(PROMPT, sampling.sampling(sampling.parsed(few), stream=True))
-        async with aclosing(outputs):
-            await anext(outputs)
-            took = time.perf_counter() - begun
-            async for _ in outputs:
-                pass
-        return took
+    async def ask(_: int) -> Took:
+        before = await asyncio.to_thread(_read, metrics_url, clocks)
+        client_s = await _first(client, "llm", inputs)
+        async with asyncio.timeout(COUNTED_WITHIN_S):
+            while (after := await asyncio.to_thread(_read, metrics_url, clocks))[::2] != [n + 1 for n in before[::2]]:
+                await asyncio.sleep(0.02)
+        return Took(after[1] - before[1], client_s, after[3] - before[3])
 
-    async def direct() -> float:
-        return await asyncio.wrap_future(engine.submit(answer()))
-
-    return "llm: first token", direct, partial(_first, client, "llm", _llm_inputs(few)), engine.close
+    return Compared("llm: first token", ask, lambda: None)
 
 
-def _recognition(client: TritonClient, engine: Transcriber[Any]) -> Ways:
+def _read(metrics_url: str, histograms: tuple[str, ...]) -> list[float]:
+    """Count and sum of each histogram, over all labels; 0 for one that has counted nothing yet."""
+    with urllib.request.urlopen(metrics_url, timeout=TIMEOUT_S) as page:
+        text = page.read().decode()
+    found = []
+    for name in (f"{histogram}_{part}" for histogram in histograms for part in ("count", "sum")):
+        values = re.findall(rf"^{re.escape(name)}(?:\{{[^}}]*\}})? (\S+)$", text, re.MULTILINE)
+        found.append(sum(map(float, values)))
+    return found
+
+
+def _recognition(client: TritonClient, engine: Transcriber[Any]) -> Compared:
     with wave.open(str(SPEECH)) as file:
         sound = file.readframes(file.getnframes())
 
@@ -170,16 +214,16 @@ def _recognition(client: TritonClient, engine: Transcriber[Any]) -> Ways:
             await utterance.flush()
             return time.perf_counter() - begun
 
-    return "asr: flush after 1.1 s of speech", direct, through_triton, engine.close
+    return beside("asr: flush after 1.1 s of speech", direct, through_triton, engine.close)
 
 
-def _pocketsphinx(client: TritonClient, _: Path | None) -> Ways:
+def _pocketsphinx(client: TritonClient, _: Path | None) -> Compared:
     from engines.pocketsphinx import Pocketsphinx
 
     return _recognition(client, Pocketsphinx.from_parameters({}))
 
 
-def _whisper(client: TritonClient, weights: Path | None) -> Ways:
+def _whisper(client: TritonClient, weights: Path | None) -> Compared:
     from engines.faster_whisper import FasterWhisper
     from engines.whisper import Limits, Whisper
 
@@ -188,7 +232,7 @@ def _whisper(client: TritonClient, weights: Path | None) -> Ways:
     return _recognition(client, FasterWhisper(whisper))
 
 
-def _smart_turn(client: TritonClient, _: Path | None) -> Ways:
+def _smart_turn(client: TritonClient, _: Path | None) -> Compared:
     from engines.smart_turn import SmartTurn
 
     engine = SmartTurn(ROOT / "models" / "turn" / "smart-turn-v3.2-cpu.onnx", threads=1)
@@ -201,14 +245,13 @@ def _smart_turn(client: TritonClient, _: Path | None) -> Ways:
         return time.perf_counter() - begun
 
     through_triton = partial(_first, client, "turn", {"audio": sound[np.newaxis]})
-    return "turn: 1.1 s of speech", direct, through_triton, lambda: None
+    return beside("turn: 1.1 s of speech", direct, through_triton, lambda: None)
 
 
-_WAYS: dict[str, Callable[[TritonClient, Path | None], Ways]] = {
+_BESIDE: dict[str, Callable[[TritonClient, Path | None], Compared]] = {
     "flite": _flite,
     "kokoro": _kokoro,
     "eliza": _eliza,
-    "vllm": _vllm,
     "pocketsphinx": _pocketsphinx,
     "smart-turn": _smart_turn,
     "whisper": _whisper,

@@ -30,14 +30,13 @@ from orchestrator.echo import EchoGuard
 from orchestrator.errors import GoAssistError
 from orchestrator.triton.asr import Transcript, TritonAsr, Utterance
 from orchestrator.triton.turn import TritonTurn
-from orchestrator.vad import WINDOW_BYTES, VoiceDetector
+from orchestrator.vad import VoiceDetector
 
 # What the microphone heard lately: the sound before an onset belongs to the utterance, and the end-of-turn model
 # listens to the last 8 s.
 HEARD_SAMPLES = 8 * SAMPLE_RATE
 KEPT_BYTES = 2 * HEARD_SAMPLES
 SPARE_BYTES = 4 * SAMPLE_RATE  # forgotten in one go
-SILENT_DB = -100.0
 # User events that wait for a final transcript, which comes within the recogniser's deadline.
 MAX_WAITING_EVENTS = 64
 # Windows after which a voice is a person's for good: looking for an echo takes 1 ms of the loop's time.
@@ -196,8 +195,7 @@ class Listener:
         """Stop hearing. The turns' tasks are the task group's to cancel."""
         self._voice.close()
 
-    def _voice_detected(self, probability: float, end_sample: int) -> None:
-        level_db = self._level_db(end_sample)
+    def _voice_detected(self, probability: float, level_db: float, end_sample: int) -> None:
         self._act_all(self._endpointer.push(probability, level_db, end_sample))
         turn = self._turn
         if turn is not None and turn.interruption is not None:
@@ -205,12 +203,6 @@ class Listener:
             echoes = voice and turn.not_echo < PERSON_WINDOWS and self._hears_itself()
             turn.not_echo += voice and not echoes
             self._decide(turn, turn.interruption.push(voice, echo=echoes))
-
-    def _level_db(self, end_sample: int) -> float:
-        end = len(self._kept) - 2 * (self._received - end_sample)
-        window = np.frombuffer(bytes(self._kept[max(0, end - WINDOW_BYTES) : end]), np.int16).astype(np.float32)
-        power = float(window @ window) / max(1, window.size)
-        return 10 * float(np.log10(power / 32768**2)) if power > 0 else SILENT_DB
 
     def _act_all(self, signals: Sequence[endpointing.Signal]) -> None:
         for signal in signals:

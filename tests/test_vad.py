@@ -37,11 +37,13 @@ class Heard:
 
     def __init__(self) -> None:
         self.probabilities: list[float] = []
+        self.levels_db: list[float] = []
         self.end_samples: list[int] = []
         self._grew = asyncio.Event()
 
-    def __call__(self, probability: float, end_sample: int) -> None:
+    def __call__(self, probability: float, level_db: float, end_sample: int) -> None:
         self.probabilities.append(probability)
+        self.levels_db.append(level_db)
         self.end_samples.append(end_sample)
         self._grew.set()
 
@@ -157,6 +159,31 @@ async def test_all_streams_of_one_loop_pass_share_one_call_of_the_model(detector
     assert detector.calls == calls + 1
 
 
+async def test_many_streams_wait_for_each_other_a_moment_and_a_few_do_not(detector: VoiceDetector) -> None:
+    window = np.full(WINDOW_SAMPLES, 500, np.int16).tobytes()
+
+    async def calls_for(count: int) -> int:
+        before, reports = detector.calls, [Heard() for _ in range(count)]
+        streams = [detector.open(report) for report in reports]
+        for stream in streams:
+            stream.push(window)
+            await asyncio.sleep(0)  # as packets come, each in a pass of the loop
+        for report in reports:
+            await report.complete(1)
+        for stream in streams:
+            stream.close()
+        return detector.calls - before
+
+    assert await calls_for(4) == 4
+    assert await calls_for(50) < 25
+
+
+async def test_the_level_is_that_of_the_window(detector: VoiceDetector) -> None:
+    wave = (16_384 * np.sin(2 * np.pi * np.arange(WINDOW_SAMPLES) / 32)).astype(np.int16)
+    report = await heard(detector, np.concatenate([wave, wave // 10, wave // 10_000]))
+    assert report.levels_db == pytest.approx([-9.03, -29.03, -100.0], abs=0.05)
+
+
 async def test_what_is_too_quiet_to_be_speech_costs_no_call_and_leaves_no_memory(
     detector: VoiceDetector, question: np.ndarray
 ) -> None:
@@ -198,7 +225,7 @@ async def test_a_new_stream_knows_nothing_of_the_one_whose_place_it_took(questio
 
 
 async def test_a_callback_that_raises_harms_no_other_stream(detector: VoiceDetector) -> None:
-    def broken(probability: float, end_sample: int) -> None:
+    def broken(probability: float, level_db: float, end_sample: int) -> None:
         raise ZeroDivisionError
 
     raised: list[object] = []
@@ -263,7 +290,7 @@ async def test_a_hundred_sessions_cost_a_small_part_of_real_time(question: np.nd
 
 async def test_a_stream_is_behind_until_all_it_was_given_is_reported() -> None:
     reported: list[int] = []
-    stream = VoiceDetector().open(lambda probability, end_sample: reported.append(end_sample))
+    stream = VoiceDetector().open(lambda probability, level_db, end_sample: reported.append(end_sample))
     assert not stream.behind
     stream.push(bytes(2 * WINDOW_SAMPLES * 3 + 100))
     while stream.behind:
