@@ -92,9 +92,9 @@ async def until(condition: Callable[[], bool], timeout_s: float) -> None:
 
 
 async def settled(value: Callable[[], float]) -> float:
-    """The value once it has stayed the same for half a second: models hand their metrics on with a delay."""
+    """The value once it has stayed the same for a second: models hand their metrics on with a delay."""
     latest, since = value(), time.monotonic()
-    while time.monotonic() - since < 0.5:
+    while time.monotonic() - since < 1.0:
         await asyncio.sleep(0.05)
         if (now := value()) != latest:
             latest, since = now, time.monotonic()

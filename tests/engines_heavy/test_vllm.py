@@ -167,16 +167,17 @@ async def test_streaming_with_the_prompt_is_refused(server: RunningTriton) -> No
 
 
 async def test_a_cancelled_answer_stops_in_the_engine(server: RunningTriton) -> None:
-    cancelled = metric(server.metrics_url, "goassist_llm_cancelled_total")
-    tokens = metric(server.metrics_url, "goassist_llm_output_tokens_total")
+    cancelled = await settled(lambda: metric(server.metrics_url, "goassist_llm_cancelled_total"))
+    tokens = await settled(lambda: metric(server.metrics_url, "goassist_llm_output_tokens_total"))
     inputs = {"text_input": PROMPT, "stream": True, "sampling_parameters": sampling(max_tokens=1500)}
     async with call(server.grpc_url, "llm", inputs) as request:
         for _ in range(5):
             await anext(request.responses)
         request.cancel()
-        await until(lambda: metric(server.metrics_url, "goassist_llm_cancelled_total") == cancelled + 1, timeout_s=2)
-    await until(lambda: metric(server.metrics_url, "vllm:num_requests_running") == 0, timeout_s=2)
-    assert metric(server.metrics_url, "goassist_llm_output_tokens_total") - tokens < 300
+        await until(lambda: metric(server.metrics_url, "goassist_llm_cancelled_total") == cancelled + 1, timeout_s=5)
+    await until(lambda: metric(server.metrics_url, "vllm:num_requests_running") == 0, timeout_s=5)
+    written = await settled(lambda: metric(server.metrics_url, "goassist_llm_output_tokens_total"))
+    assert written - tokens < 300
 
 
 async def test_sixteen_answers_stream_at_once_each_its_own(server: RunningTriton) -> None:
@@ -201,15 +202,15 @@ async def test_the_engine_counts_on_tritons_metrics_page(server: RunningTriton) 
     tokens = await settled(lambda: counted("goassist_llm_output_tokens_total"))
     requests = counted("vllm:request_generation_tokens_count")
     await generated(server, max_tokens=9)
-    await until(lambda: counted("goassist_llm_output_tokens_total") == tokens + 9, timeout_s=2)
-    await until(lambda: counted("vllm:request_generation_tokens_count") == requests + 1, timeout_s=2)
+    await until(lambda: counted("goassist_llm_output_tokens_total") == tokens + 9, timeout_s=5)
+    await until(lambda: counted("vllm:request_generation_tokens_count") == requests + 1, timeout_s=5)
     assert counted("goassist_llm_input_tokens_total") > 0
     assert counted("goassist_llm_first_chunk_seconds_count") > 0
     assert counted("vllm:time_to_first_token_seconds_count") > 0
 
 
 async def test_the_orchestrators_client_streams_and_aborts(server: RunningTriton) -> None:
-    cancelled = metric(server.metrics_url, "goassist_llm_cancelled_total")
+    cancelled = await settled(lambda: metric(server.metrics_url, "goassist_llm_cancelled_total"))
     client = TritonClient(server.grpc_url)
     try:
         llm = TritonLlm(client, lambda messages: "\n".join(message.content for message in messages))
@@ -220,7 +221,7 @@ async def test_the_orchestrators_client_streams_and_aborts(server: RunningTriton
             aborted = llm.generate([Message("user", "Tell me a story")], max_tokens=1_500, temperature=0.9)
             await anext(aborted)
             await aborted.aclose()
-        await until(lambda: metric(server.metrics_url, "goassist_llm_cancelled_total") > cancelled, timeout_s=2)
+        await until(lambda: metric(server.metrics_url, "goassist_llm_cancelled_total") > cancelled, timeout_s=5)
     finally:
         await client.close()
 

@@ -10,7 +10,7 @@ import pytest
 
 from orchestrator.errors import ConfigurationError
 from tests.engines_heavy.conftest import Serve, configured, environment, tiny_weights
-from tests.engines_heavy.inference import answer, call, metric, refusal, until
+from tests.engines_heavy.inference import answer, call, metric, refusal, settled, until
 from tests.servers.triton import RunningTriton
 
 pytestmark = [pytest.mark.engines, pytest.mark.timeout(300)]
@@ -76,7 +76,7 @@ async def test_two_requests_at_once_each_get_what_they_get_alone(server: Running
 
 
 async def test_a_caller_who_leaves_stops_the_engine_within_a_chunk(server: RunningTriton) -> None:
-    cancelled = metric(server.metrics_url, "goassist_tts_cancelled_total")
+    cancelled = await settled(lambda: metric(server.metrics_url, "goassist_tts_cancelled_total"))
     text = "This is a rather long story. " * 20
     async with call(server.grpc_url, "tts", {"text": text}) as request:
         await anext(request.responses)
