@@ -3,6 +3,7 @@
 tests/webrtc/test_aiortc_internals.py says which attribute is gone, or works otherwise, when a pin moves.
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import aioice.ice
 import pylibsrtp
 from aiortc import RTCDtlsTransport, RTCPeerConnection, RTCRtpTransceiver, RTCSctpTransport
+from aiortc.rtcsctptransport import Chunk
 
 _log = logging.getLogger(__name__)
 
@@ -69,16 +71,29 @@ def opus_payload_type(transceiver: RTCRtpTransceiver) -> int:
 
 
 def survive_bad_messages(sctp: RTCSctpTransport) -> None:
-    """Keep a data-channel message that aiortc cannot read (text that is not UTF-8, …) from ending the whole call."""
-    original = sctp._data_channel_receive
+    """Keep messages that cannot be read from ending the call, and ones that cannot be sent from failing unheard.
+
+    aiortc sends out of tasks that it keeps nowhere: one for each message, channel and expired timer. Where the client
+    is gone by then the association is over, which ends its timers and channels; that the client is gone, the connection
+    tells.
+    """
+    receive_original, send_original = sctp._data_channel_receive, sctp._send_chunk
 
     async def receive(stream_id: int, pp_id: int, data: bytes) -> None:
         try:
-            await original(stream_id, pp_id, data)
-        except (UnicodeDecodeError, AssertionError) as error:
+            await receive_original(stream_id, pp_id, data)
+        except (UnicodeDecodeError, AssertionError) as error:  # text that is not UTF-8, a channel opened twice, …
             _log.warning("dropped a data-channel message that cannot be read: %s", error)
 
+    async def send(chunk: Chunk) -> None:
+        try:
+            await send_original(chunk)
+        except ConnectionError:
+            # Not at once: whoever sends starts a timer afterwards, which is to end, too.
+            asyncio.get_running_loop().call_soon(sctp._set_state, RTCSctpTransport.State.CLOSED)
+
     sctp._data_channel_receive = receive  # type: ignore[method-assign]
+    sctp._send_chunk = send  # type: ignore[method-assign]
 
 
 class MediaTransport:

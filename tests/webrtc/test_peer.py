@@ -122,6 +122,46 @@ async def test_a_client_that_hangs_up_is_noticed_once() -> None:
     assert callee.log.count("The client hung up.") == 1
 
 
+def test_a_client_that_leaves_while_it_is_told_something_is_noticed_and_nothing_fails(run: Run) -> None:
+    """A browser that leaves closes DTLS alone: events sent until that is noticed find no connection any more."""
+
+    async def scenario() -> None:
+        caller, callee = Caller(), Callee()
+        await connect(caller, callee)
+        failures: list[dict[str, object]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context))
+        (dtls,) = aiortc_internals.dtls_transports(caller.connection)
+        await dtls.stop()
+        while callee.peer.is_connected:
+            callee.peer.send_event("and another word")
+            await asyncio.sleep(0)
+        await callee.until(lambda: len(callee.log) == 3)
+        assert callee.log[-1] == "The client hung up."
+        await hang_up(caller, callee)
+        gc.collect()  # a task's failure that nobody took is told when the task is forgotten
+        assert failures == []
+
+    run(scenario())
+
+
+async def test_unsent_messages_end_with_a_connection_that_nobody_closes() -> None:
+    """Where aiortc's close hangs nothing else would end the timer that sends them again and again."""
+    caller, callee = Caller(), Callee()
+    await connect(caller, callee)
+    failures: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context))
+    caller.put_behind(lambda network, data, address: None)
+    callee.peer.send_event("never acknowledged")
+    channel = callee.peer._events._channel
+    assert channel
+    for transport in callee.peer._transports.values():
+        transport.abandon()
+    await eventually(lambda: channel.readyState == "closed")
+    gc.collect()
+    assert failures == []
+    await hang_up(caller, callee)
+
+
 async def test_closing_twice_and_at_once_is_harmless() -> None:
     caller, callee = Caller(), Callee()
     await connect(caller, callee)
