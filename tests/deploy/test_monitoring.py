@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from orchestrator.core.pressure import Level
 from orchestrator.telemetry.metrics import Metrics
 from orchestrator.webrtc.ticker import Ticker
 from tests.servers.triton import MODEL_REPOSITORY, RunningTriton
@@ -51,6 +52,22 @@ def test_every_metric_of_the_orchestrator_that_is_looked_at_exists() -> None:
     wanted = {name for name in named() if not name.startswith("nv_") and of_model(name) is None}
     assert len(wanted) > 15
     assert wanted - families(metrics.exposition().decode()) == set()
+
+
+def test_every_metric_of_the_orchestrator_can_be_looked_at() -> None:
+    metrics = Metrics()
+    metrics.watch(sessions=lambda: 0, ticker=Ticker(), level=lambda: 0)
+    own = {name for name in families(metrics.exposition().decode()) if name.startswith("goassist_")}
+    # Of HTTP requests what matters to callers is told by the sessions begun, refused and failed.
+    assert own - named() <= {"goassist_http_requests_total"}
+
+
+def test_levels_of_pressure_have_their_names() -> None:
+    (panel,) = [panel for panel in PANELS if "goassist_pressure_level" in panel["targets"][0]["expr"]]
+    (mapping,) = panel["fieldConfig"]["defaults"]["mappings"]
+    shown = {int(value): option["text"] for value, option in mapping["options"].items()}
+    assert shown == {level.value: level.name for level in Level}
+    assert panel["fieldConfig"]["defaults"]["max"] == max(Level)
 
 
 def test_every_metric_of_triton_that_is_looked_at_exists(triton: RunningTriton) -> None:
