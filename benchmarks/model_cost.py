@@ -41,7 +41,8 @@ def main() -> None:
     if options.ask:
         from benchmarks.model_cost_engines import compare
 
-        print(json.dumps(asyncio.run(compare(options.engines[0], *options.ask, options.weights, options.pairs))))
+        (engine,), (url, metrics_url) = options.engines, options.ask
+        print(json.dumps(asyncio.run(compare(engine, url, metrics_url, options.weights, options.pairs))))
         return
     chosen = options.engines or [*EMBEDDED, *CPU]
     if not CPU_PYTHON.is_file() and set(chosen) & set(CPU):

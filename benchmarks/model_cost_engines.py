@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from benchmarks.model_cost import ROOT
 from engines.transcriber import Ask, Hypothesis, Piece, Transcriber
@@ -178,7 +179,7 @@ def in_triton(
     return Compared("llm: first token", ask, lambda: None)
 
 
-def _read(metrics_url: str, histograms: tuple[str, ...]) -> tensors.Array:
+def _read(metrics_url: str, histograms: tuple[str, ...]) -> npt.NDArray[np.float64]:
     """The counts and the sums of histograms, over all labels, 0 for one that is not there: [2, histograms]."""
     with urllib.request.urlopen(metrics_url, timeout=TIMEOUT_S) as page:
         text = page.read().decode()
