@@ -12,9 +12,8 @@ from uuid import uuid4
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
-from engines.calls import Outputs, Part, Tensors, refused
+from engines.calls import CANCEL_PARAMETER, Outputs, Part, Tensors, refused
 from engines.errors import EngineUnavailableError
-from engines.serving import CANCEL_PARAMETER
 
 
 class Inference:

@@ -9,6 +9,9 @@ import numpy.typing as npt
 
 from engines.errors import EngineError, EngineUnavailableError, InvalidInputError
 
+# A request of the same stream with this parameter cancels the one whose id it names, and is answered by its final flag
+# alone. Triton's own way, closing the gRPC stream, crashes servers before 2.57 under load (server issue 8034).
+CANCEL_PARAMETER = "goassist_cancel"
 # How texts of errors begin that are not the request's fault: engines/serving.py writes two of them, Triton the others.
 _LOST_PREFIXES = ("UNAVAILABLE: ", "INTERNAL: ", "Failed to process the request(s)", "Stub process")
 

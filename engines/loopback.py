@@ -5,6 +5,7 @@ the model's process within a minute or two of five turns side by side (engines/b
 """
 
 import queue
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any
@@ -13,11 +14,12 @@ from uuid import uuid4
 import grpc
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from engines.calls import Outputs, Part, Tensors, refused
+from engines.calls import CANCEL_PARAMETER, Outputs, Part, Tensors, refused
 from engines.errors import EngineUnavailableError
-from engines.serving import CANCEL_PARAMETER
 from orchestrator.triton import tensors
+from orchestrator.triton.client import SAFE_CANCEL_VERSION
 
+VERSION_TIMEOUT_S = 2.0
 _OPTIONS = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
 
 
@@ -26,20 +28,46 @@ class Loopback:
 
     def __init__(self, url: str) -> None:
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(grpc.insecure_channel(url, options=_OPTIONS))
+        self._closes: bool | None = None  # None until the server has told its version
 
     def __call__(
         self, model: str, inputs: Tensors, outputs: Sequence[str], *, cancel_inputs: Tensors, part: Part | None = None
     ) -> "Inference":
-        return Inference(self._stub, model, inputs, outputs, cancel_inputs, part)
+        """See engines.calls.Calls; EngineUnavailableError where the server does not answer."""
+        if self._closes is None:
+            self._closes = self._version() >= SAFE_CANCEL_VERSION
+        return Inference(self._stub, model, inputs, outputs, cancel_inputs, part, closes=self._closes)
+
+    def _version(self) -> tuple[int, ...]:
+        try:
+            told = self._stub.ServerMetadata(service_pb2.ServerMetadataRequest(), timeout=VERSION_TIMEOUT_S)
+        except grpc.RpcError as error:
+            raise EngineUnavailableError(f"this server's gRPC service cannot be asked: {_reason(error)}") from error
+        return tuple(int(part) for part in told.version.split(".")[:2])
 
 
 class Inference:
-    """See engines.calls.Inference. The stream is never closed before its end, which can crash this server, too."""
+    """See engines.calls.Inference.
+
+    `closes`: it is cancelled by closing its stream, which every model understands, NVIDIA's vLLM backend too. Servers
+    before SAFE_CANCEL_VERSION can crash of that: their models are ours, and are told on the stream.
+    """
 
     def __init__(
-        self, stub: Any, model: str, inputs: Tensors, outputs: Sequence[str], cancel_inputs: Tensors, part: Part | None
+        self,
+        stub: Any,
+        model: str,
+        inputs: Tensors,
+        outputs: Sequence[str],
+        cancel_inputs: Tensors,
+        part: Part | None,
+        *,
+        closes: bool,
     ) -> None:
         self._stub = stub
+        self._closes = closes
+        self._lock = threading.Lock()
+        self._stream: Any = None
         self._model = model
         self._cancel_inputs = cancel_inputs
         self._id = uuid4().hex
@@ -53,8 +81,11 @@ class Inference:
 
     def __iter__(self) -> Iterator[Outputs]:
         """See engines.calls.Inference. It reads to the end in any case; once cancelled it yields nothing more."""
+        with self._lock:
+            if self._cancelled and self._closes:
+                return
+            self._stream = stream = self._stub.ModelStreamInfer(iter(self._requests.get, None))
         ended = False
-        stream = self._stub.ModelStreamInfer(iter(self._requests.get, None))
         try:
             for response in stream:
                 told = response.infer_response
@@ -70,8 +101,8 @@ class Inference:
                     yield {name: made[name] for name in self._outputs & made.keys()}
         except grpc.RpcError as error:
             ended = True
-            reason = error.details() if isinstance(error, grpc.Call) else error
-            raise EngineUnavailableError(f"the model '{self._model}' cannot be asked: {reason}") from error
+            if not (self._cancelled and self._closes):  # where the end of the stream is the cancellation
+                raise EngineUnavailableError(f"the model '{self._model}' cannot be asked: {_reason(error)}") from error
         finally:
             if not ended:  # nobody reads on
                 self.cancel()
@@ -83,10 +114,21 @@ class Inference:
                         self._requests.put(None)
 
     def cancel(self) -> None:
-        """Ask the model on the same stream to stop."""
-        if not self._cancelled:
+        """The answer is of no use any more: the model stops at its next chunk. Later calls do nothing."""
+        with self._lock:
+            if self._cancelled:
+                return
             self._cancelled = True
+            stream = self._stream
+        if not self._closes:
             order = tensors.request(
                 self._model, self._cancel_inputs, request_id=uuid4().hex, parameters={CANCEL_PARAMETER: self._id}
             )
             self._requests.put(order)
+        elif stream is not None:
+            stream.cancel()
+            self._requests.put(None)  # ends the thread of gRPC's that waits for further requests
+
+
+def _reason(error: grpc.RpcError) -> str:
+    return str(error.details() if isinstance(error, grpc.Call) else error)

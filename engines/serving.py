@@ -47,6 +47,7 @@ import numpy.typing as npt
 import triton_python_backend_utils as pb_utils
 
 from engines import metrics
+from engines.calls import CANCEL_PARAMETER
 from engines.errors import CancelledError, EngineError, EngineUnavailableError, InvalidInputError
 from engines.parameters import Parameters
 
@@ -55,9 +56,6 @@ LOGGER = logging.getLogger(__name__)
 # Output name → value. Scalars and strings become tensors of one element.
 Chunk = Mapping[str, npt.NDArray[Any] | str | bytes | bool | int | float]
 
-# A request of the same stream with this parameter cancels the one whose id it names, and is answered by its final flag
-# alone. Triton's own way, closing the gRPC stream, crashes servers before 2.57 under load (server issue 8034).
-CANCEL_PARAMETER = "goassist_cancel"
 # How often a stream asks the server whether its caller has gone: each question goes through shared memory.
 CANCEL_CHECK_S = 0.02
 
