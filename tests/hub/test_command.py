@@ -3,9 +3,14 @@
 import fcntl
 import json
 import os
+import pty
+import re
+import struct
 import subprocess
 import sys
+import termios
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -133,6 +138,28 @@ def test_a_killed_download_is_resumed_by_the_next_run(hub: HubServer, goassist: 
     assert goassist.models("pull", "turn")[0] == 0
     assert (MODEL, "bytes=100000-") in hub.files_asked()
     assert goassist.files()[f"turn/{MODEL}"] == content(300_000)
+
+
+def test_on_a_terminal_a_bar_shows_how_much_has_come(hub: HubServer, goassist: Goassist) -> None:
+    hub.faults.cut_after = [150_000]
+    terminal, end = pty.openpty()
+    fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "orchestrator", "models", "pull", "turn", "--into", str(goassist.into)],
+        stdout=end,
+        stderr=end,
+        env=os.environ | {"HF_ENDPOINT": hub.endpoint},
+    )
+    os.close(end)
+    shown = b""
+    with suppress(OSError), open(terminal, "rb", buffering=0) as screen:  # Linux ends a terminal by an error
+        while piece := screen.read(4096):
+            shown += piece
+    assert process.wait(timeout=20) == 0
+    bars = [line for line in re.split(rb"[\r\n]+", shown) if line.startswith(f"turn/{MODEL}:".encode())]
+    assert b" 0%|" in bars[0]
+    assert b"100%|" in bars[-1]
+    assert b"300k/300k" in bars[-1]
 
 
 def test_a_wrong_checksum_leaves_nothing_and_is_told(hub: HubServer, goassist: Goassist) -> None:
