@@ -64,6 +64,17 @@ def test_base_images_are_pinned(path: Path) -> None:
             assert re.search(r":\d+\.\d+[\w.-]*$", arguments.split()[0]), arguments
 
 
+@pytest.mark.parametrize("stage", ["gpu", "cpu"])
+def test_speech_to_speech_can_ask_the_other_models_of_its_image(stage: str) -> None:
+    """Without TRITON_URL it asks by a way that Triton's Python 3.12 does not bear, with it by tritonclient."""
+    lines = stages(ROOT / "engines" / "Dockerfile")[stage]
+    assert any(name == "ENV" and "TRITON_URL=127.0.0.1:8001" in arguments.split() for name, arguments in lines)
+    copied = " ".join(arguments for name, arguments in lines if name == "COPY")
+    requirements = [(ROOT / path).read_text() for path in re.findall(r"requirements/[\w-]+\.txt", copied)]
+    for package in ("tritonclient", "grpcio", "python-rapidjson"):
+        assert any(re.search(rf"^{package}==", text, re.MULTILINE) for text in requirements), package
+
+
 @each_dockerfile
 def test_what_is_copied_exists_and_is_let_through(path: Path) -> None:
     for name, arguments in instructions(path):

@@ -45,7 +45,10 @@ class TritonPythonModel:
         """A failure before the first event is a Triton error as any model's; later it is the last event."""
         if self._calls_by_bls and sys.version_info >= (3, 12):
             # Triton 2.51's stub for Python 3.12 crashes the model that another one calls.
-            raise EngineUnavailableError("speech_to_speech needs Python 3.11 in Triton: set up again with python3.11")
+            raise EngineUnavailableError(
+                "speech_to_speech needs the environment variable TRITON_URL, host:port of this server's gRPC service, "
+                "or Python 3.11 in Triton"
+            )
         samples = turn_audio(request.samples("audio"))
         messages = history(request.text("messages", "[]"), request.text("instructions", self._instructions))
         request.audio_in_s = len(samples) / SAMPLE_RATE
