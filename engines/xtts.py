@@ -4,7 +4,7 @@ The code is MPL-2.0; the weights are under the Coqui Public Model License, which
 their output. So the engine starts only where the operator has accepted that licence.
 
 The folder `model_path` is a copy of the hub's coqui/XTTS-v2: config.json, model.pth, vocab.json, speakers_xtts.pth.
-A voice is one of the speakers of the last file, or a recording of at least three seconds in the folder `voices_path`,
+A voice is one of the speakers of the last file, or a recording of at least one second in the folder `voices_path`,
 named after its file. What the model takes from a recording (its latents) is computed once and kept on disk.
 """
 
