@@ -1,8 +1,8 @@
 """What Triton costs: the first chunk through Triton against the engine called directly. `make bench-models`.
 
 Each engine runs twice, in a Triton and in a process beside it, which asks both in turn: so whatever else the machine
-does falls on both. vLLM, of which two would stand in each other's way, runs in Triton alone, and its own clock tells
-what it took of each request. The way through Triton is the orchestrator's own client, from the request to the first
+does falls on both. vLLM, of which two would stand in each other's way, runs in Triton alone, and its model tells what
+it took of each request. The way through Triton is the orchestrator's own client, from the request to the first
 response. The engines of the profile `cpu` run on tiny random weights, where Triton's share is the largest; without
 .venvs/cpu (`deploy/setup/engines.sh cpu`) they are left out.
 

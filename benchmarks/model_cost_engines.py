@@ -38,14 +38,14 @@ Way = Callable[[], Awaitable[float]]
 
 @dataclass(frozen=True, slots=True)
 class Took:
-    """Seconds to the first chunk: of the engine by itself, and of the client that asks through Triton.
+    """Seconds to the first chunk: of the engine, and of the client that asks through Triton.
 
-    `model_s` is what the model measured of the same request, from execute() to its first response, where it was read.
+    `own_s` is what the engine's own clock says of the same request, where it has one.
     """
 
     engine_s: float
     client_s: float
-    model_s: float | None = None
+    own_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +67,11 @@ async def compare(engine: str, url: str, metrics_url: str, weights: Path | None,
     await client.close()
     compared.close()
     added = sorted(each.client_s - each.engine_s for each in took)
-    of_models = [each.model_s for each in took if each.model_s is not None]
-    model = f"; {1e3 * statistics.median(of_models):.2f} ms to the model's first response" if of_models else ""
+    own = [each.own_s for each in took if each.own_s is not None]
+    by_itself = f"; {1e3 * statistics.median(own):.2f} ms by the engine's own clock" if own else ""
     return {
         "engine": engine,
-        "what": compared.what + model,
+        "what": compared.what + by_itself,
         "direct_ms": 1e3 * statistics.median(each.engine_s for each in took),
         "triton_ms": 1e3 * statistics.median(each.client_s for each in took),
         "added_ms": 1e3 * statistics.median(added),
@@ -154,16 +154,14 @@ def _eliza(client: TritonClient, _: Path | None) -> Compared:
     return beside("llm: first word", direct, partial(_first, client, "llm", _llm_inputs(few)), lambda: None)
 
 
-def in_triton(
-    client: TritonClient, metrics_url: str, engine_clock: str = "vllm:time_to_first_token_seconds"
-) -> Compared:
+def in_triton(client: TritonClient, metrics_url: str, own_clock: str = "vllm:time_to_first_token_seconds") -> Compared:
     """A language model that runs in Triton alone: two vLLM on one machine's cores stand in each other's way.
 
-    What its engine took of a request is told by the engine's own histogram on Triton's metrics page, `engine_clock`.
-    For vLLM it runs from the prompt, before its tokens are counted, to the first token.
+    What it took of a request, from execute() to its first response, the model tells on Triton's metrics page; the
+    engine's histogram `own_clock` is there, too. vLLM's runs from when it has the prompt to when it has the token.
     """
     inputs = _llm_inputs('{"max_tokens": 4, "temperature": 0, "ignore_eos": true}')
-    clocks = (engine_clock, "goassist_llm_first_chunk_seconds")
+    clocks = ("goassist_llm_first_chunk_seconds", own_clock)
 
     async def ask(_: int) -> Took:
         before = await asyncio.to_thread(_read, metrics_url, clocks)

@@ -194,12 +194,13 @@ class Request:
         if self._cancelled:
             raise CancelledError(f"the request to '{self._model.name}' was cancelled")
         response = self._response(chunk)
+        ready_s = time.monotonic() - self._opened_at  # what follows is Triton's: a round trip through shared memory
         with self._lock:
             if self._finished:
                 raise EngineUnavailableError(f"the model '{self._model.name}' is being unloaded")
             self._sender.send(response)
         if self._first_chunk_s is None:
-            self._first_chunk_s = time.monotonic() - self._opened_at
+            self._first_chunk_s = ready_s
         _ = self.cancelled  # for the next chunk: asking takes up to a millisecond, for which this one need not wait
 
     def finish(self, chunk: Chunk | None = None) -> None:
