@@ -23,7 +23,7 @@ from engines.serving import CANCEL_CHECK_S
 from orchestrator.core.history import Message
 from orchestrator.core.phrases import PhraseSplitter
 from orchestrator.errors import InvalidRequestError
-from orchestrator.triton.prompt import ChatTemplate
+from orchestrator.triton.prompt import PROMPT_TOKENS, ChatTemplate
 
 Samples = npt.NDArray[np.int16]
 ROLES = ("system", "user", "assistant")
@@ -177,7 +177,8 @@ class Turn:
 
     def _answer(self, said: str) -> Generator[str, None, None]:
         try:
-            prompt = self._agent.template.render([*self._messages, Message("user", said)])
+            messages = [*self._messages, Message("user", said)]
+            prompt = self._agent.template.render(messages, max_tokens=PROMPT_TOKENS)
         except InvalidRequestError as error:
             raise InvalidInputError(str(error)) from error
         sampling = {"max_tokens": self._agent.max_tokens, "temperature": self._agent.temperature}

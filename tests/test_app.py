@@ -149,6 +149,18 @@ async def test_the_models_own_chat_template_renders_the_conversation(triton: Run
     assert answer.json()["response"].startswith("My name is GoAssist.")
 
 
+async def test_a_message_that_the_language_model_cannot_take_is_refused_and_the_next_is_answered(
+    ready: RunningOrchestrator,
+) -> None:
+    async with http(ready) as client:
+        session = (await client.post("/sessions", json={})).json()["session_id"]
+        refused = await client.post(f"/sessions/{session}/chat", json={"message": "word " * 6_500})
+        session = (await client.post("/sessions", json={})).json()["session_id"]
+        answer = await client.post(f"/sessions/{session}/chat", json={"message": "What is your name?"})
+    assert "7168 are the most" in error_of(refused, 400)["message"]
+    assert answer.json()["response"].startswith("My name is GoAssist.")
+
+
 async def test_a_folder_without_a_chat_template_stops_the_start(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"tokenizer_config\.json is missing"):
         async with run_orchestrator(triton_url=NO_TRITON, llm_template=tmp_path):

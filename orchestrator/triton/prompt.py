@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
@@ -23,6 +24,12 @@ CHATML = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
+CONTEXT_TOKENS = 8192
+"""Of prompt and answer together: max_model_len of the llm model."""
+PROMPT_TOKENS = CONTEXT_TOKENS - 1024
+"""What of them a prompt may have; the rest is the answer's (DEFAULT_MAX_TOKENS of llm.py)."""
+MESSAGE_TOKENS = 8
+"""What a template adds to a message: its role and the marks around it (ChatML 5, Llama 3's 5)."""
 CHARACTERS_PER_TOKEN = 4
 """The estimate without a tokenizer; English text has a little more, most other languages less."""
 _CONTROL_TOKEN = r"<\|[A-Za-z0-9_]{1,64}\|>"
@@ -56,6 +63,7 @@ class ChatTemplate:
             "|".join([*map(re.escape, sorted(controls, key=len, reverse=True)), _CONTROL_TOKEN])
         )
         self._tokenizer = tokenizer
+        self._counted = lru_cache(4096)(self.count_tokens)  # a conversation's messages come again with every turn
         try:
             self._template = _environment().from_string(source)
             self._render(_TRIAL)
@@ -87,11 +95,14 @@ class ChatTemplate:
         """Whether `count_tokens` uses the model's tokenizer; otherwise it estimates."""
         return self._tokenizer is not None
 
-    def render(self, messages: Sequence[Message]) -> str:
+    def render(self, messages: Sequence[Message], *, max_tokens: int | None = None) -> str:
         """The prompt that the model is to complete with the assistant's next message.
 
-        Raises InvalidRequestError where the template refuses the messages.
+        Where it would be longer than `max_tokens`, the oldest messages behind the instructions are left out. Raises
+        InvalidRequestError where not even the last one fits, and where the template refuses the messages.
         """
+        if max_tokens is not None:
+            messages = self._within(messages, max_tokens)
         cleaned = [Message(message.role, self._without_controls(message.content)) for message in messages]
         try:
             return self._render(cleaned)
@@ -107,6 +118,27 @@ class ChatTemplate:
         if self._tokenizer is None:
             return math.ceil(len(text) / CHARACTERS_PER_TOKEN)
         return len(self._tokenizer.encode(text, add_special_tokens=False).ids)
+
+    def _within(self, messages: Sequence[Message], max_tokens: int) -> Sequence[Message]:
+        if sum(len(message.content.encode()) + MESSAGE_TOKENS for message in messages) <= max_tokens:
+            return messages  # a token is a byte at least: there is nothing to count
+        costs = [self._counted(message.content) + MESSAGE_TOKENS for message in messages]
+        excess = sum(costs) - max_tokens
+        if excess <= 0:
+            return messages
+        pinned = next((n for n, message in enumerate(messages) if message.role != "system"), len(messages))
+        # By quarters, so that the next turns' prompts begin alike, which vLLM's prefix cache makes free.
+        quarter = max(1, max_tokens // 4)
+        wanted, left_out, first = -(-excess // quarter) * quarter, 0, pinned
+        while first < len(messages) - 1 and (left_out < wanted or messages[first].role == "assistant"):
+            left_out += costs[first]
+            first += 1
+        if left_out < excess:
+            raise InvalidRequestError(
+                f"the instructions and the last message have {sum(costs) - left_out} tokens, "
+                f"{max_tokens} are the most that the language model is given"
+            )
+        return [*messages[:pinned], *messages[first:]]
 
     def _render(self, messages: Sequence[Message]) -> str:
         text = self._template.render(

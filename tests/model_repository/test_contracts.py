@@ -19,7 +19,7 @@ from orchestrator.core.history import Message
 from orchestrator.triton.asr import TritonAsr
 from orchestrator.triton.client import TritonClient
 from orchestrator.triton.llm import TritonLlm
-from orchestrator.triton.prompt import ChatTemplate
+from orchestrator.triton.prompt import CONTEXT_TOKENS, ChatTemplate
 from orchestrator.triton.tts import TritonTts
 from tests.servers.recording_triton import TEXT, datatype, run_recording_triton
 
@@ -153,11 +153,13 @@ def test_batched_sound_may_have_any_length_in_one_batch(path: Path) -> None:
 @each_config
 def test_what_a_config_names_is_in_its_version_folder(path: Path) -> None:
     config = load(path)
-    if config.backend == "vllm":
-        arguments = json.loads((model_folder(path) / "1" / "model.json").read_text(encoding="utf-8"))
-        assert arguments["max_model_len"] == 8192
+    if config.backend == "vllm" or "engine_arguments" in config.parameters:
+        file = config.parameters["engine_arguments"].string_value or "model.json"
+        arguments = json.loads((model_folder(path) / "1" / file).read_text(encoding="utf-8"))
+        assert arguments["max_model_len"] == CONTEXT_TOKENS
         assert arguments["enable_prefix_caching"] is True
         assert arguments["model"]
+    if config.backend == "vllm":
         return
     assert config.backend == "python"
     classes = [node for tree in sources(python_file(path)) for node in tree.body if isinstance(node, ast.ClassDef)]

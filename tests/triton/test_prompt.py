@@ -1,4 +1,5 @@
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,36 @@ def test_without_a_tokenizer_tokens_are_estimated_at_four_characters() -> None:
     template = ChatTemplate()
     assert not template.counts_exactly
     assert [template.count_tokens(text) for text in ("", "abc", "abcd", "abcde")] == [0, 1, 1, 2]
+
+
+def long_chat(turns: int) -> list[Message]:
+    said = [Message(role, f"{number}: {'word ' * 20}") for number in range(turns) for role in ("user", "assistant")]
+    return [Message("system", "Be brief."), *said, Message("user", "And now?")]
+
+
+def test_of_a_conversation_that_is_too_long_the_oldest_messages_are_left_out(tmp_path: Path) -> None:
+    template = ChatTemplate.from_directory(model_folder(tmp_path))
+    chat = long_chat(30)
+    whole, cut = template.render(chat), template.render(chat, max_tokens=1_000)
+    assert template.count_tokens(whole) > 1_000
+    assert 500 < template.count_tokens(cut) <= 1_000
+    assert template.render(chat, max_tokens=template.count_tokens(whole) + 8 * len(chat)) == whole
+    head, tail = template.render(chat[:1]).rpartition("<|start_header_id|>")[0], template.render(chat[-5:])
+    assert cut.startswith(head + "<|start_header_id|>user<|end_header_id|>")
+    assert cut.endswith(tail)
+
+
+def test_turns_that_follow_each_other_are_cut_at_the_same_place() -> None:
+    template = ChatTemplate()
+    prompts = [template.render(long_chat(turns), max_tokens=1_000) for turns in range(40, 60)]
+    begin_alike = [later.startswith(earlier.rpartition("<|im_start|>user")[0]) for earlier, later in pairwise(prompts)]
+    assert begin_alike.count(True) > 2 * begin_alike.count(False)
+
+
+@pytest.mark.parametrize("chat", [[Message("user", "word " * 1_000)], [*CHAT, Message("user", "word " * 1_000)]])
+def test_a_message_that_does_not_fit_by_itself_is_an_invalid_request(chat: list[Message]) -> None:
+    with pytest.raises(InvalidRequestError, match=r"have 12\d\d tokens, 1000 are the most"):
+        ChatTemplate().render(chat, max_tokens=1_000)
 
 
 def test_a_models_own_template_and_tokenizer_are_used(tmp_path: Path) -> None:
