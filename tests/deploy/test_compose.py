@@ -1,5 +1,6 @@
 """docker-compose.yml, as far as it can be judged without a Docker engine."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -113,6 +114,16 @@ def test_the_profile_cpu_needs_no_gpu_and_has_every_model() -> None:
     loaded = {argument.removeprefix("--load-model=") for argument in members["triton-cpu"]["command"]}
     assert {"asr", "tts", "turn"} <= loaded
     assert members["orchestrator-cpu"]["environment"]["LLM_BASE_URL"] == "${LLM_BASE_URL:-http://llm:8000/v1}"
+
+
+def test_on_a_gpu_prompts_are_made_by_the_template_and_tokenizer_of_the_model_that_triton_serves() -> None:
+    served = json.loads((ROOT / "model_repository" / "llm" / "1" / "model.json").read_text())["model"]
+    service = SERVICES["orchestrator"]
+    assert service["environment"]["LLM_TEMPLATE"] == f"${{LLM_TEMPLATE:-{served}}}"
+    assert "models:/opt/goassist/models:ro" in service["volumes"]
+    image = (ROOT / service["build"]["dockerfile"]).read_text()
+    assert "WORKDIR /opt/goassist" in image.splitlines()
+    assert "['optional-dependencies']['tokenizer']" in image
 
 
 @pytest.mark.parametrize("name", ["orchestrator", "orchestrator-cpu"])
