@@ -3,6 +3,7 @@
 import asyncio
 import importlib.util
 import json
+import signal
 import subprocess
 import sys
 import wave
@@ -208,3 +209,33 @@ def test_the_example_saves_the_answer(triton: RunningTriton, tmp_path: Path) -> 
     assert done.stdout.startswith("You: what is your name\nAgent: My name is GoAssist.")
     with wave.open(str(tmp_path / "answer.wav")) as file:
         assert file.getnframes() > 16_000
+
+
+async def test_an_interrupt_of_the_example_cancels_the_turn_in_the_server(triton: RunningTriton) -> None:
+    name = CANCELLED.format("speech_to_speech")
+    before = await settled_metric(triton.metrics_url, name)
+    command = [sys.executable, EXAMPLE, str(AUDIO / "tell_me_a_story.wav"), "--url", triton.grpc_url]
+    talking = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert talking.stdout is not None
+    assert talking.stdout.readline() == b"You: tell me a story\n"
+    talking.send_signal(signal.SIGINT)
+    _, errors = talking.communicate(timeout=20)
+    assert (talking.returncode, errors) == (130, b"")
+    assert await until_metric(triton.metrics_url, name, before + 1) == before + 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([str(AUDIO / "nowhere.wav")], "cannot be read as a WAV file: "),
+        ([str(EXAMPLE)], "cannot be read as a WAV file: "),
+        ([str(AUDIO / "stop.wav"), "--messages", "{"], "messages is not valid JSON"),
+        ([str(AUDIO / "stop.wav"), "--url", "127.0.0.1:9"], "127.0.0.1:9"),
+    ],
+)
+def test_what_the_example_cannot_do_it_says_in_a_line(triton: RunningTriton, arguments: list[str], said: str) -> None:
+    command = [sys.executable, EXAMPLE, "--url", triton.grpc_url, *arguments]
+    failed = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert failed.returncode == 1
+    assert said in failed.stderr
+    assert "Traceback" not in failed.stderr

@@ -11,7 +11,8 @@ import json
 import queue
 import sys
 import wave
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -19,6 +20,7 @@ from uuid import uuid4
 import numpy as np
 import numpy.typing as npt
 import tritonclient.grpc as triton
+from tritonclient.utils import InferenceServerException
 
 MODEL = "speech_to_speech"
 SAMPLE_RATE = 16_000
@@ -34,7 +36,7 @@ class Piece:
     sample_rate: int
 
 
-def converse(url: str, audio: npt.NDArray[np.int16], **texts: str | None) -> Iterator[Piece]:
+def converse(url: str, audio: npt.NDArray[np.int16], **texts: str | None) -> Generator[Piece, None, None]:
     """Yield the answer to one user turn as it is made; closing the iterator cancels it.
 
     `texts`: messages (JSON), instructions, voice. InferenceServerException for a request that cannot be served.
@@ -78,15 +80,18 @@ def _read_out(arrived: "queue.SimpleQueue[tuple[Any, Any]]") -> None:
 
 
 def read_wav(path: str) -> npt.NDArray[np.int16]:
-    """The samples of a 16 kHz mono 16 bit file."""
-    with wave.open(path) as file:
-        if (file.getframerate(), file.getnchannels(), file.getsampwidth()) != (SAMPLE_RATE, 1, 2):
-            raise SystemExit(f"{path} must be 16 kHz, mono, 16 bit: ffmpeg -i {path} -ar 16000 -ac 1 question.wav")
-        return np.frombuffer(file.readframes(file.getnframes()), np.dtype("<i2"))
+    """The samples of a 16 kHz mono 16 bit file; SystemExit says what is wrong with another."""
+    try:
+        with wave.open(path) as file:
+            if (file.getframerate(), file.getnchannels(), file.getsampwidth()) != (SAMPLE_RATE, 1, 2):
+                raise SystemExit(f"{path} must be 16 kHz, mono, 16 bit: ffmpeg -i {path} -ar 16000 -ac 1 question.wav")
+            return np.frombuffer(file.readframes(file.getnframes()), np.dtype("<i2"))
+    except (OSError, EOFError, wave.Error) as error:
+        raise SystemExit(f"{path} cannot be read as a WAV file: {error}") from error
 
 
 def main() -> int:
-    """Ask, print the answer as it is written, and save its sound."""
+    """Ask as the command line says; returns the exit status."""
     parser = argparse.ArgumentParser(description="Ask Triton's speech_to_speech model a question.")
     parser.add_argument("question", help="WAV file, 16 kHz mono")
     parser.add_argument("--url", default="localhost:8001", help="Triton's gRPC address (default: %(default)s)")
@@ -96,9 +101,21 @@ def main() -> int:
     parser.add_argument("--messages", help='earlier turns: [{"role": "user", "content": "…"}, …]')
     args = parser.parse_args()
     texts = {"voice": args.voice, "instructions": args.instructions, "messages": args.messages}
+    try:
+        with closing(converse(args.url, read_wav(args.question), **texts)) as pieces:
+            return tell(pieces, args.save)
+    except InferenceServerException as error:
+        print(error.message(), file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def tell(pieces: Iterator[Piece], save: str | None) -> int:
+    """Print the answer as it is written, and save its sound; returns the exit status."""
     sound: list[npt.NDArray[np.int16]] = []
     sample_rate, status = SAMPLE_RATE, 0
-    for piece in converse(args.url, read_wav(args.question), **texts):
+    for piece in pieces:
         if len(piece.audio):
             sound.append(piece.audio)
             sample_rate = piece.sample_rate
@@ -111,8 +128,8 @@ def main() -> int:
                 print(f"\n{message}", file=sys.stderr)
                 status = 1
     print()
-    if args.save and sound:
-        with wave.open(args.save, "wb") as file:
+    if save and sound:
+        with wave.open(save, "wb") as file:
             file.setparams((1, 2, sample_rate, 0, "NONE", "not compressed"))
             file.writeframes(np.concatenate(sound).astype("<i2").tobytes())
     return status
