@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+import wave
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -114,6 +115,34 @@ async def test_ten_thousand_characters_are_spoken_sentence_by_sentence(server: R
         assert (await anext(request.responses))["audio"].size
         request.cancel()
     assert (await spoken(server, "Hi.")).size
+
+
+def recorded(path: Path, seconds: float) -> None:
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, 24_000, 0, "NONE", ""))
+        file.writeframes(np.random.default_rng(1).integers(-3_000, 3_000, int(24_000 * seconds), np.int16).tobytes())
+
+
+@pytest.mark.parametrize(
+    ("make", "complaint"),
+    [
+        (lambda path: recorded(path, 0.5), r"the voice .*anna\.wav has less than one second of sound"),
+        (lambda path: path.write_text("not a recording"), r"cannot read the voice .*anna\.wav"),
+        (lambda path: path.parent.rmdir(), "voices_path names .*, which is no folder"),
+    ],
+    ids=["short", "unreadable", "nowhere"],
+)
+def test_a_voice_that_cannot_be_taken_from_its_recording_is_named(
+    serve: Serve, parameters: dict[str, str], tmp_path: Path, make: Callable[[Path], object], complaint: str
+) -> None:
+    (tmp_path / "voices").mkdir()
+    make(tmp_path / "voices" / "anna.wav")
+    changed = {**parameters, "voices_path": str(tmp_path / "voices"), "latents_path": str(tmp_path)}
+    with (
+        pytest.raises(ConfigurationError, match=complaint),
+        serve("tts", "xtts", configuration=configured("tts", "cpu", license_accepted="true", **changed)),
+    ):
+        pass
 
 
 def test_without_the_licence_the_model_does_not_load_and_names_the_alternative(
