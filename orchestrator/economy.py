@@ -4,7 +4,7 @@ from collections import deque
 from dataclasses import replace
 
 from orchestrator.config import SessionConfig
-from orchestrator.core.conversation import Policy
+from orchestrator.core.memory import Policy
 from orchestrator.core.pressure import Level
 
 BRIEF_TOKENS = 80

@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from orchestrator.config import SessionConfig
-from orchestrator.core.conversation import Policy
 from orchestrator.core.endpointing import Rules
+from orchestrator.core.memory import Policy
 
 # Push-to-talk: no silence ends a turn, the client commits it. An hour outlasts every utterance.
 NEVER_MS = 3_600_000

@@ -1,7 +1,7 @@
 """What a session gives up, and that what its client chose is not lost by it."""
 
 from orchestrator.config import SessionConfig
-from orchestrator.core.conversation import Policy
+from orchestrator.core.memory import Policy
 from orchestrator.core.pressure import Level
 from orchestrator.economy import BRIEF_TOKENS, JUDGED, TURNS_WITHOUT, Economy, effect
 

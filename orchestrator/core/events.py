@@ -124,6 +124,12 @@ Event = (
 )
 
 
+def turn_of(event: Event) -> int:
+    """The turn of an event that belongs to one."""
+    assert not isinstance(event, CancelRequested | HungUp)
+    return event.turn
+
+
 @dataclass(frozen=True, slots=True)
 class Enter:
     """The conversation went from `previous` to `state`; `turn` is the turn that made it."""

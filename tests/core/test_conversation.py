@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.core.conversation import Conversation, Policy
+from orchestrator.core.conversation import Conversation
 from orchestrator.core.events import (
     CancelRequested,
     CancelResponse,
@@ -33,6 +33,7 @@ from orchestrator.core.events import (
     TruncateHistory,
     TurnEnded,
 )
+from orchestrator.core.memory import Policy
 
 IDLE, LISTENING, THINKING, SPEAKING, INTERRUPTED = State
 

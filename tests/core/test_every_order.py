@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.core.conversation import Conversation, Policy
+from orchestrator.core.conversation import Conversation
 from orchestrator.core.events import (
     CancelRequested,
     CancelResponse,
@@ -43,6 +43,7 @@ from orchestrator.core.events import (
     TruncateHistory,
     TurnEnded,
 )
+from orchestrator.core.memory import Policy
 
 # The edges that the design allows.
 EDGES = {

@@ -1,0 +1,86 @@
+"""When a row of the conversation's table holds. The docstrings are the labels of its diagram."""
+
+from orchestrator.core.events import Event, SpeechPaused, TurnEnded, turn_of
+from orchestrator.core.memory import Memory
+from orchestrator.core.words import same_words
+
+
+def always(memory: Memory, event: Event) -> bool:
+    """"""
+    return True
+
+
+def new_turn(memory: Memory, event: Event) -> bool:
+    """new turn"""
+    return turn_of(event) > memory.latest
+
+
+def interrupting(memory: Memory, event: Event) -> bool:
+    """new turn, interruptible"""
+    return memory.policy.interrupt_response and new_turn(memory, event)
+
+
+def uninterruptible(memory: Memory, event: Event) -> bool:
+    """not interruptible"""
+    return not memory.policy.interrupt_response
+
+
+def of_utterance(memory: Memory, event: Event) -> bool:
+    """of the open utterance"""
+    return turn_of(event) == memory.utterance
+
+
+def of_response(memory: Memory, event: Event) -> bool:
+    """of this response"""
+    return turn_of(event) == memory.response
+
+
+def of_speculation(memory: Memory, event: Event) -> bool:
+    """of the held response"""
+    return memory.speculation is not None and turn_of(event) == memory.speculation.turn
+
+
+def worth_speculating(memory: Memory, event: Event) -> bool:
+    """words, not yet prepared"""
+    assert isinstance(event, SpeechPaused)
+    held = memory.speculation
+    return (
+        memory.policy.speculate
+        and memory.policy.create_response
+        and of_utterance(memory, event)
+        and bool(event.text.strip())
+        and not (held is not None and same_words(held.text, event.text))
+    )
+
+
+def foreseen(memory: Memory, event: Event) -> bool:
+    """words, as speculated"""
+    assert isinstance(event, TurnEnded)
+    held = memory.speculation
+    return answerable(memory, event) and held is not None and same_words(held.text, event.text)
+
+
+def answerable(memory: Memory, event: Event) -> bool:
+    """words"""
+    return memory.policy.create_response and with_words(memory, event)
+
+
+def with_words(memory: Memory, event: Event) -> bool:
+    """words, no automatic response"""
+    assert isinstance(event, TurnEnded)
+    return of_utterance(memory, event) and bool(event.text.strip())
+
+
+def interrupting_words(memory: Memory, event: Event) -> bool:
+    """words, interruptible"""
+    return memory.policy.interrupt_response and with_words(memory, event)
+
+
+def still_unanswered(memory: Memory, event: Event) -> bool:
+    """no words, the turn before is unanswered"""
+    return memory.unanswered and of_utterance(memory, event)
+
+
+def of_pause(memory: Memory, event: Event) -> bool:
+    """of the speech that paused playout"""
+    return memory.paused and of_utterance(memory, event)
