@@ -7,6 +7,7 @@ import numpy as np
 
 from benchmarks.dialogue.talk import Observed
 
+EARLY_TURNS = 2  # of a call: the endpointer does not know the speaker yet
 SHORT_S = 0.75  # pauses that were meant to be 700 ms at most, handed over by a busy machine
 
 
@@ -27,6 +28,10 @@ def rows(observed: Sequence[Observed]) -> list[Row]:
     short = [taken for length_s, taken in pauses if length_s <= SHORT_S]
     long = [taken for length_s, taken in pauses if length_s > SHORT_S]
     delays = [1000 * delay for each in observed for delay in each.delays]
+    # Of the same calls, so that the same speakers are compared.
+    longer = [each.delays for each in observed if len(each.delays) > 2 * EARLY_TURNS]
+    early = [1000 * delay for each in longer for delay in each[:EARLY_TURNS]]
+    later = [1000 * delay for each in longer for delay in each[EARLY_TURNS:]]
     stops = [1000 * stop for each in observed for stop in each.stops]
     resumed = [went_on for each in observed for _, went_on in each.resumed]
     silences = [1000 * silence for each in observed for silence in each.silences]
@@ -38,6 +43,8 @@ def rows(observed: Sequence[Observed]) -> list[Row]:
         _share("takeovers in pauses up to 700 ms", short, most=0.05),
         _share("takeovers in longer pauses", long),
         _times("response delay", delays, median=350),
+        _times("– in the first two turns of longer calls", early),
+        _times("– in their later turns", later),
         _times("stop latency", stops),
         Row("interruptions that did not stop the agent", str(unstopped), "0", len(stops) + unstopped, unstopped == 0),
         _share("false interruptions after which the answer went on, whole", resumed, least=1.0),

@@ -82,6 +82,8 @@ WHOLE = (
     "Please tell me about yourself.",
 )
 
+LONG_CALL = 6  # turns: from the first ones the endpointer learns how the speaker ends
+
 
 def broken(index: int, *pauses_ms: int) -> Say:
     """A sentence with pauses in it; where it has more places, the last pause again."""
@@ -92,7 +94,7 @@ def broken(index: int, *pauses_ms: int) -> Say:
     return Say(tuple(parts))
 
 
-def questions(name: str, voice: str, *, first: int = 0, count: int = 3, **options: Noise | float) -> Script:
+def questions(name: str, voice: str, *, count: int, first: int = 0, **options: Noise | float) -> Script:
     """Complete sentences, one after the other."""
     said = tuple(Say((WHOLE[(first + index) % len(WHOLE)],)) for index in range(count))
     return Script(name, said, voice, **options)  # type: ignore[arg-type]
@@ -101,10 +103,13 @@ def questions(name: str, voice: str, *, first: int = 0, count: int = 3, **option
 def daily() -> tuple[Script, ...]:
     """What runs in a few minutes."""
     return (
-        questions("questions-slt", "slt"),
-        questions("questions-rms", "rms", first=3),
-        questions("questions-kal16", "kal16", first=5, count=2),
-        questions("questions-in-noise", "slt", first=1, count=2, noise="pink", noise_db=-28.0),
+        # Each sentence is among the first two turns of one voice's call and among the later ones of two others', so
+        # that the delays of both can be compared.
+        questions("questions-slt", "slt", count=LONG_CALL),
+        questions("questions-rms", "rms", first=2, count=LONG_CALL),
+        questions("questions-awb", "awb", first=4, count=LONG_CALL),
+        questions("questions-kal16", "kal16", first=6, count=LONG_CALL),
+        questions("questions-in-noise", "slt", first=1, count=LONG_CALL, noise="pink", noise_db=-28.0),
         Script("pauses-slt", (broken(0, 300), broken(1, 500, 650), broken(2, 400, 550)), "slt"),
         Script("pauses-rms", (broken(3, 700, 300), broken(4, 450, 600), broken(5, 250, 700)), "rms"),
         Script("pauses-awb", (broken(6, 600), broken(7, 350, 700), broken(8, 500, 200)), "awb"),

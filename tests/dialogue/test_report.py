@@ -43,5 +43,13 @@ def test_long_pauses_are_told_and_not_judged() -> None:
     assert taken.count == 1
 
 
+def test_early_and_later_turns_of_longer_calls_are_told_apart() -> None:
+    calls = [Observed("long", delays=[0.6, 0.7, 0.3, 0.2, 0.3]), Observed("short", delays=[0.1, 0.1, 0.1])]
+    early, later = row("– in the first two turns", *calls), row("– in their later turns", *calls)
+    assert early.value.startswith("p50 650 ms")
+    assert later.value.startswith("p50 300 ms")
+    assert (early.count, later.count) == (2, 3)
+
+
 def test_nothing_seen_breaks_no_target() -> None:
     assert all(each.met is not False for each in rows([]))

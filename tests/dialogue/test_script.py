@@ -1,4 +1,7 @@
-from benchmarks.dialogue.script import BROKEN, VOICES, Disturb, Interrupt, Say, broken, daily, nightly
+from collections import Counter
+
+from benchmarks.dialogue.report import EARLY_TURNS
+from benchmarks.dialogue.script import BROKEN, LONG_CALL, VOICES, Disturb, Interrupt, Say, broken, daily, nightly
 
 
 def pauses_ms() -> list[int]:
@@ -22,6 +25,18 @@ def test_every_run_has_all_voices_disturbances_and_lengths_of_pauses() -> None:
     assert max(pauses_ms()) == 1200
     assert sum(isinstance(step, Interrupt) for script in scripts for step in script.steps) >= 5
     assert any(script.echo_db is not None for script in scripts)
+
+
+def test_every_voice_has_a_call_that_is_long_enough_to_get_used_to_it() -> None:
+    long = {script.voice for script in daily() if len(script.steps) == LONG_CALL}
+    assert long == set(VOICES)
+
+
+def test_early_and_later_turns_have_the_same_sentences() -> None:
+    calls = [script.steps for script in daily() if len(script.steps) == LONG_CALL and script.noise is None]
+    early = Counter(step for steps in calls for step in steps[:EARLY_TURNS])
+    later = Counter(step for steps in calls for step in steps[EARLY_TURNS:])
+    assert later == Counter({step: 2 * count for step, count in early.items()})
 
 
 def test_a_sentence_with_more_places_than_pauses_has_the_last_pause_again() -> None:
