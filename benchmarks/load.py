@@ -8,6 +8,7 @@ come from its /metrics (process_*), or from /stats for `--api offer`. Prints one
 
 import argparse
 import asyncio
+import gc
 import json
 import re
 import resource
@@ -44,10 +45,11 @@ class Results:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """The server's so far: CPU seconds and resident bytes."""
+    """The server's so far: CPU seconds, resident bytes, and how many seconds late its frames were, if it says that."""
 
     cpu_s: float
     resident: float
+    late_s: float | None = None
 
 
 def arguments() -> argparse.Namespace:
@@ -74,10 +76,14 @@ async def usage(http: httpx.AsyncClient, options: argparse.Namespace) -> Usage:
         return Usage(stats["cpu_s"], stats["rss"])
     text = (await http.get(f"{options.url}/metrics")).text
 
-    def total(name: str) -> float:
-        return sum(map(float, re.findall(rf"^{name}(?:{{[^}}]*}})? ([0-9.e+-]+)$", text, re.MULTILINE)))
+    def values(name: str) -> list[float]:
+        return [float(value) for value in re.findall(rf"^{name}(?:{{[^}}]*}})? ([0-9.e+-]+)$", text, re.MULTILINE)]
 
-    return Usage(total("process_cpu_seconds_total"), total("process_resident_memory_bytes"))
+    return Usage(
+        sum(values("process_cpu_seconds_total")),
+        sum(values("process_resident_memory_bytes")),
+        max(values("goassist_frame_lateness_seconds"), default=None),
+    )
 
 
 async def converse(
@@ -135,13 +141,9 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
     async with httpx.AsyncClient(timeout=30) as http:
         before = await usage(http, options)
         callers: list[Caller] = []
-        talks: list[tuple[asyncio.Task[float], float]] = []
-
-        async def talk(caller: Caller) -> float:
-            await converse(caller, question, barge_in, options, random, results)
-            return time.monotonic()
-
+        connected_s: list[float] = []
         began = time.monotonic()
+        # All call before anybody speaks: a connection takes this process 50 ms, which would be a gap in others' sound.
         for index in range(options.callers):
             network = Network(options.loss, options.seed + index)
             caller = Caller(http, options.url, api=options.api, silence=quiet, network=network)
@@ -151,20 +153,30 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
                 results.refused.append(f"{type(error).__name__}: {error}")
                 continue
             callers.append(caller)
+            connected_s.append(time.monotonic())
             ticker.add(caller.tick)
-            talks.append((asyncio.create_task(talk(caller)), time.monotonic()))
-            await asyncio.sleep(options.stagger)
-        peak, own_lateness_s = before.resident, 0.0
-        while not all(task.done() for task, _ in talks):
+        gc.collect()
+        gc.freeze()  # a full collection would be a gap, too
+
+        async def talk(caller: Caller, delay_s: float) -> None:
+            await asyncio.sleep(delay_s)
+            await converse(caller, question, barge_in, options, random, results)
+
+        talks = [asyncio.create_task(talk(caller, index * options.stagger)) for index, caller in enumerate(callers)]
+        peak, lateness_s, own_lateness_s = before.resident, before.late_s, 0.0
+        while not all(task.done() for task in talks):
             await asyncio.sleep(1)
-            peak = max(peak, (await usage(http, options)).resident)
+            now = await usage(http, options)
+            peak = max(peak, now.resident)
+            if now.late_s is not None:
+                lateness_s = max(lateness_s or 0.0, now.late_s)
             own_lateness_s = max(own_lateness_s, ticker.lateness().max_s)
         after = await usage(http, options)
         wall_s = time.monotonic() - began
         # A caller who has finished stays on the line until all have: its idle minutes count too.
-        minutes = sum(time.monotonic() - start for _, start in talks) / 60
+        minutes = sum(time.monotonic() - start for start in connected_s) / 60
         own = resource.getrusage(resource.RUSAGE_SELF)
-        for task, _ in talks:
+        for task in talks:
             task.result()
         for caller in callers:
             await caller.hang_up()
@@ -184,6 +196,7 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
         "server_cores": round((after.cpu_s - before.cpu_s) / wall_s, 2),
         "resident_mb": round(peak / 2**20, 1),
         "resident_mb_per_session": round((peak - before.resident) / 2**20 / max(1, len(callers)), 2),
+        "server_late_ms": None if lateness_s is None else round(1000 * lateness_s),
         # What the callers themselves were late by: gaps of that size may be theirs.
         "client_late_ms": round(1000 * own_lateness_s),
         "client_cores": round((own.ru_utime + own.ru_stime) / wall_s, 2),

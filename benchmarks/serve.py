@@ -11,6 +11,7 @@ import signal
 import sys
 from pathlib import Path
 
+from benchmarks.servers import settle
 from orchestrator.triton.embedded import EmbeddedTriton, Ports
 
 STAND_INS = Path(__file__).parent / "model_repository"
@@ -38,7 +39,7 @@ async def serve(port: int, cpu: int, models: Path, workers: int) -> int:
         }
         command = [sys.executable, "-m", "orchestrator", "serve"]
         process = await asyncio.create_subprocess_exec(*command, env=environment)
-        os.sched_setaffinity(process.pid, own)
+        settle(own, process.pid)
         print(f"http://127.0.0.1:{port} on core {cpu}; Ctrl-C ends it", flush=True)
         try:
             return await process.wait()
