@@ -1,0 +1,81 @@
+import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from orchestrator.errors import BackendRejectedError, BackendUnavailableError
+from orchestrator.triton import tensors
+from orchestrator.triton.client import TritonClient
+from orchestrator.triton.turn import TritonTurn
+from tests.engines.recordings import recording
+from tests.servers.triton import MODEL_REPOSITORY, RunningTriton, run_triton
+
+WEATHER, NAME = recording("weather.wav"), recording("what_is_your_name.wav")
+
+
+@pytest.fixture
+async def client(triton: RunningTriton) -> AsyncIterator[TritonClient]:
+    client = TritonClient(triton.grpc_url)
+    yield client
+    await client.close()
+
+
+async def judged(client: TritonClient, samples: np.ndarray) -> float:
+    (response,) = [each async for each in client.stream("turn", {"audio": samples[np.newaxis]}, timeout_s=10)]
+    return float(response["probability"].item())
+
+
+async def test_utterances_that_come_together_get_each_its_own_answer(client: TritonClient) -> None:
+    sounds = [np.frombuffer(sound, np.int16) for sound in (WEATHER, NAME, WEATHER[:16_000])]
+    alone = [await judged(client, sound) for sound in sounds]
+    together = await asyncio.gather(*(judged(client, sound) for sound in sounds * 4))
+    assert len({round(each, 3) for each in alone}) == 3
+    assert together == pytest.approx(alone * 4, abs=1e-3)
+    assert all(0 <= each <= 1 for each in alone)
+
+
+async def test_of_a_long_utterance_the_last_eight_seconds_count(client: TritonClient) -> None:
+    sound = np.frombuffer((WEATHER + NAME) * 20, np.int16)
+    assert await judged(client, sound) == pytest.approx(await judged(client, sound[-8 * 16_000 :]), abs=1e-3)
+    turn = TritonTurn(client)
+    assert await turn.completion(sound.tobytes()) == pytest.approx(await judged(client, sound), abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("samples", "said"),
+    [
+        (np.zeros((1, 0), np.int16), "audio is empty"),
+        (np.zeros((1, 160), np.float32), "INT16"),
+        (np.zeros(160, np.int16), "batch-size"),  # the batch is missing
+    ],
+)
+async def test_sound_that_cannot_be_judged_is_refused_and_the_next_request_works(
+    client: TritonClient, samples: np.ndarray, said: str
+) -> None:
+    with pytest.raises(BackendRejectedError, match=said):
+        _ = [each async for each in client.stream("turn", {"audio": samples}, timeout_s=10)]
+    assert await judged(client, np.frombuffer(NAME, np.int16))
+
+
+async def test_audio_of_an_odd_number_of_bytes_is_refused(client: TritonClient) -> None:
+    request = tensors.request("turn", {"audio": np.zeros((1, 100), np.int16)})
+    request.raw_input_contents[0] = request.raw_input_contents[0][:-1]
+    stream = client.open("turn")
+    stream.write(request)
+    stream.end()
+    with pytest.raises(BackendRejectedError, match="byte size"):
+        await stream.read(5)
+    assert await judged(client, np.frombuffer(NAME, np.int16))
+
+
+async def test_without_its_file_it_says_how_to_get_it_and_nobody_is_held_up(tmp_path: Path) -> None:
+    shutil.copytree(MODEL_REPOSITORY / "turn", tmp_path / "model_repository" / "turn")
+    with run_triton(tmp_path / "model_repository") as triton:
+        client = TritonClient(triton.grpc_url)
+        with pytest.raises(BackendUnavailableError, match="goassist models pull turn"):
+            await judged(client, np.frombuffer(NAME, np.int16))
+        assert await TritonTurn(client).completion(NAME) is None
+        await client.close()
