@@ -166,6 +166,13 @@ def test_what_fails_after_the_first_event_is_the_last_event(triton: RunningTrito
     assert events(ask(triton, recording("what_is_your_name")))[-1]["type"] == "done"
 
 
+def test_instructions_longer_than_the_language_model_takes_are_told(triton: RunningTriton) -> None:
+    told = events(ask(triton, recording("what_is_your_name"), instructions="word " * 7_000))
+    assert [event["type"] for event in told] == ["transcript", "error"]
+    assert told[-1]["code"] == "invalid_input"
+    assert "7168 are the most" in told[-1]["message"]
+
+
 async def test_cancelling_the_turn_cancels_the_answer_and_its_speech(triton: RunningTriton) -> None:
     models = ("llm", "speech_to_speech")
     before = {model: await settled_metric(triton.metrics_url, CANCELLED.format(model)) for model in models}
