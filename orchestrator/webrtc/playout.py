@@ -15,7 +15,9 @@ from orchestrator.webrtc.resample import Resampler
 
 BUFFER_LIMIT_S = 10.0
 FADE_S = 0.005
-RECENT_FRAMES = 45  # 0.9 s: longer than a loudspeaker's sound takes to come back as an echo
+RECENT_S = 0.9  # longer than a loudspeaker's sound takes to come back as an echo
+RECENT_RATE = 16_000
+_RECENT_BYTES = 2 * int(RECENT_RATE * RECENT_S)
 DEFAULT_SAMPLE_RATE = 24000
 
 
@@ -44,7 +46,10 @@ class Playout:
         self._sounding = False  # the frame taken last ended in full sound
         self._tail: bytes | None = None  # the faded end of what was cleared
         self._marks: deque[tuple[int, Callable[[], None]]] = deque()
-        self._recent: deque[bytes] = deque(maxlen=RECENT_FRAMES)
+        # What was sent lately, at 16 kHz but for the frames that nobody has asked for since.
+        self._recent = bytearray()
+        self._recent_resampler = Resampler(DEFAULT_SAMPLE_RATE, RECENT_RATE)
+        self._unconverted: deque[bytes] = deque(maxlen=int(RECENT_S / FRAME_S))
         self._has_room = asyncio.Event()
         self._has_room.set()
 
@@ -89,8 +94,12 @@ class Playout:
 
     def recent_16k(self) -> bytes:
         """The sound handed to the network last, up to 0.9 s of one rate: INT16 mono at 16 kHz."""
-        sound = b"".join(self._recent)
-        return sound if self._rate == 16_000 else Resampler(self._rate, 16_000).push(sound)
+        if self._unconverted:
+            sound = b"".join(self._unconverted)
+            self._unconverted.clear()
+            self._recent += sound if self._rate == RECENT_RATE else self._recent_resampler.push(sound)
+            del self._recent[:-_RECENT_BYTES]
+        return bytes(self._recent)
 
     def mark(self, reached: Callable[[], None]) -> None:
         """Call `reached` once all sound written so far has been taken; never, where the response is cleared before."""
@@ -154,7 +163,7 @@ class Playout:
         if not self._sounding and not first:
             frame = _faded(frame, self._rate, rising=True)
         self._sounding = True
-        self._recent.append(frame)
+        self._unconverted.append(frame)
         self._taken += len(frame) // 2
         if self.buffered_s <= BUFFER_LIMIT_S:
             self._has_room.set()
@@ -183,7 +192,9 @@ class Playout:
             self._buffer += self._resampler.flush()
         if self._source_rate == 0:
             self._recent.clear()
+            self._unconverted.clear()
             self._rate = next((rate for rate in SAMPLE_RATES if rate >= sample_rate), SAMPLE_RATES[-1])
+            self._recent_resampler = Resampler(self._rate, RECENT_RATE)
         self._source_rate = sample_rate
         self._resampler = Resampler(sample_rate, self._rate) if sample_rate != self._rate else None
 

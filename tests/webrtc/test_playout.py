@@ -325,3 +325,18 @@ def test_whatever_pauses_and_delays_there_are_every_sample_comes_out_in_order(
     assert len(unheard) <= 120 * stops, "only what fades in again is heard at another level"
     assert finished == [1]
     assert round(playout.played_s * RATE) == len(sound)
+
+
+@pytest.mark.parametrize("asked_every", [1, 3, 200])
+def test_what_was_sent_lately_is_the_same_however_often_one_asks(line: Line, asked_every: int) -> None:
+    line.playout.begin(1)
+    line.playout.write(tone(440, 2.0, RATE), RATE)
+    assert line.playout.recent_16k() == b""
+    for taken in range(1, 91):
+        line.playout.next_frame()
+        if taken % asked_every == 0:
+            line.playout.recent_16k()
+    recent = samples(line.playout.recent_16k())
+    assert 0.89 <= len(recent) / 16_000 <= 0.9
+    assert pitch(recent, 16_000) == pytest.approx(440, abs=3)
+    assert purity(recent, 440, 16_000) > 0.99
