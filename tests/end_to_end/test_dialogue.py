@@ -12,7 +12,8 @@ from tests.end_to_end.stack import Stack
 SCRIPTS = (
     Script("interruption", (STORY, Interrupt("What time is it?"))),
     Script("question", (Say(("What is your name?",)),)),
-    Script("cough", (ABILITIES, Disturb("cough"))),
+    # Voice detection does not take the cough for a voice; the 'right' it does, so that playout pauses and resumes.
+    Script("not meant", (ABILITIES, Disturb("cough"), Disturb("right", 4.0))),
 )
 
 
@@ -28,7 +29,7 @@ def account(call: Observed) -> str:
     return "\n".join([call.name, *call.log])
 
 
-@pytest.mark.parametrize(("name", "answers"), [("question", 1), ("interruption", 2), ("cough", 1)])
+@pytest.mark.parametrize(("name", "answers"), [("question", 1), ("interruption", 2), ("not meant", 1)])
 def test_every_question_is_answered_and_soon(calls: dict[str, Observed], name: str, answers: int) -> None:
     call = calls[name]
     assert call.missed == 0, account(call)
@@ -48,8 +49,11 @@ def test_an_interruption_stops_the_agent_which_remembers_the_words_that_were_hea
     assert abs(heard - kept) <= 2, account(call)
 
 
-def test_an_answer_goes_on_after_a_cough_and_is_heard_whole(calls: dict[str, Observed]) -> None:
-    call = calls["cough"]
-    assert len(call.lost) == 1, account(call)
+def test_an_answer_goes_on_after_a_cough_and_a_sign_of_listening_and_is_heard_whole(
+    calls: dict[str, Observed],
+) -> None:
+    call = calls["not meant"]
+    assert call.resumed[0] == ("cough", True), account(call)
+    assert len(call.lost) == 1, account(call)  # measured where the answer came to its end
     assert call.lost[0] < 0.5, account(call)
-    assert call.silences[0] < 3, account(call)
+    assert max(call.silences) < 3, account(call)
