@@ -7,8 +7,6 @@ transcript of one utterance is awaited, what happens after it waits too.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from enum import Enum, auto
 from typing import Protocol
 
 import numpy as np
@@ -28,8 +26,9 @@ from orchestrator.core.events import (
 from orchestrator.core.interruption import Interruption, Verdict
 from orchestrator.echo import EchoGuard
 from orchestrator.errors import GoAssistError
-from orchestrator.triton.asr import Transcript, TritonAsr, Utterance
+from orchestrator.triton.asr import Transcript, TritonAsr
 from orchestrator.triton.turn import TritonTurn
+from orchestrator.user_turn import Ask, UserTurn
 from orchestrator.vad import VoiceDetector
 
 # What the microphone heard lately: the sound before an onset belongs to the utterance, and the end-of-turn model
@@ -41,39 +40,6 @@ SPARE_BYTES = 4 * SAMPLE_RATE  # forgotten in one go
 MAX_WAITING_EVENTS = 64
 # Windows after which a voice is a person's for good: looking for an echo takes 1 ms of the loop's time.
 PERSON_WINDOWS = 4
-
-
-class Ask(Enum):
-    """What a turn's task is asked to do with the recogniser."""
-
-    FLUSH = auto()
-    FINISH = auto()
-    DROP = auto()
-
-
-@dataclass(slots=True, eq=False)
-class UserTurn:
-    """One utterance of the user, from its onset to its final transcript. Positions in samples since the call began."""
-
-    number: int
-    began_at: int
-    utterance: Utterance
-    asked: asyncio.Queue[Ask] = field(default_factory=asyncio.Queue)
-    pauses: int = 0  # pauses and resumptions so far: tells whether a flush is still current
-    partial: Transcript | None = None  # the newest
-    transcript: Transcript | None = None  # of all the speech so far, made in the present pause
-    interruption: Interruption | None = None
-    not_echo: int = 0  # windows of voice in it that are not the agent's own
-    announced: bool = False  # the client knows that speech began
-    last_speech: int = 0
-    ended_at: int = 0
-    ended_clock_s: float | None = None
-    text: str | None = None  # the final transcript's
-
-    @property
-    def audio_s(self) -> float:
-        """How much sound the utterance covers, once it has ended."""
-        return max(0, self.ended_at - self.began_at) / SAMPLE_RATE
 
 
 class ListenerObserver(Protocol):
@@ -210,7 +176,7 @@ class Listener:
 
     def _act(self, signal: endpointing.Signal) -> None:
         match signal:
-            case Began(at) if self._hears_itself():
+            case Began(at) if self._hears_others():
                 self._endpointer.reset()
             case Began(at):
                 self._begin(at)
@@ -255,11 +221,17 @@ class Listener:
     def _sound_since(self, sample: int) -> bytes:
         return bytes(self._kept[max(0, len(self._kept) - 2 * (self._received - sample)) :])
 
+    def _hears_others(self) -> bool:
+        """Whether, while the agent speaks, what sounds like speech is not its user's: its own voice, a far one."""
+        played = self._observer.played_lately_16k()
+        return bool(played) and (self._endpointer.faint or self._hears(played))
+
     def _hears_itself(self) -> bool:
         """Whether what sounds like speech is the agent's own voice, come back from the user's loudspeaker."""
         played = self._observer.played_lately_16k()
-        if not played:
-            return False
+        return bool(played) and self._hears(played)
+
+    def _hears(self, played: bytes) -> bool:
         microphone = self._sound_since(self._received - echo.LONGEST)
         return self._echo.hears_agent(np.frombuffer(microphone, "<i2"), np.frombuffer(played, "<i2"))
 
@@ -312,9 +284,15 @@ class Listener:
     def _heard(self, turn: UserTurn, transcript: Transcript) -> None:
         turn.partial = transcript
         if turn.interruption is not None:
-            self._decide(turn, turn.interruption.hear(transcript.text, final=transcript.is_final))
+            text, final, guessed = transcript.text, transcript.is_final, self._guessed(transcript)
+            self._decide(turn, turn.interruption.hear(text, final=final, guessed=guessed))
         if turn.announced:
             self._observer.understood(turn, transcript)
+
+    def _guessed(self, transcript: Transcript) -> bool:
+        """Whether the recogniser is not sure of its words."""
+        confidence = transcript.confidence
+        return confidence is not None and confidence < self._endpointer.rules.trusted
 
     def _weigh(self, turn: UserTurn, transcript: Transcript) -> None:
         """What the words mean for the turn's end, which may be now."""
@@ -334,7 +312,7 @@ class Listener:
             if self._turn is turn:
                 self._end(turn.last_speech, self._received)
                 self._endpointer.reset()
-            self._conclude(turn, turn.transcript.text if turn.transcript is not None else "")
+            self._conclude(turn, turn.transcript)
 
     async def _flush(self, turn: UserTurn) -> None:
         pause = turn.pauses
@@ -349,18 +327,20 @@ class Listener:
     async def _finish(self, turn: UserTurn) -> None:
         # The flush of the pause that ended the turn has heard all its words: nobody waits for the END's answer.
         if turn.transcript is not None:
-            self._conclude(turn, turn.transcript.text)
+            self._conclude(turn, turn.transcript)
             await turn.utterance.finish()
         else:
             transcript = await turn.utterance.finish()
             self._heard(turn, transcript)
-            self._conclude(turn, transcript.text)
+            self._conclude(turn, transcript)
 
-    def _conclude(self, turn: UserTurn, text: str) -> None:
-        """The turn's text is known for good."""
+    def _conclude(self, turn: UserTurn, transcript: Transcript | None) -> None:
+        """The turn's text is known for good; without a transcript it has none."""
         if turn.text is None:
+            text = transcript.text if transcript is not None else ""
             if turn.interruption is not None:
-                self._decide(turn, turn.interruption.conclude(text))
+                guessed = transcript is not None and self._guessed(transcript)
+                self._decide(turn, turn.interruption.conclude(text, guessed=guessed))
             turn.text = text
             self._deliver()
 

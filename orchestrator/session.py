@@ -20,12 +20,13 @@ from orchestrator.core.history import History, Item, Message, Modality
 from orchestrator.core.pressure import Level
 from orchestrator.economy import Economy
 from orchestrator.errors import GoAssistError, InvalidRequestError
-from orchestrator.listener import Listener, UserTurn
+from orchestrator.listener import Listener
 from orchestrator.models import Models
 from orchestrator.response import AudioOutput
 from orchestrator.speaker import Speaker, TurnEnd
 from orchestrator.triton.asr import Transcript
 from orchestrator.turn_rules import endpointing_rules, policy
+from orchestrator.user_turn import UserTurn
 from orchestrator.vad import SAMPLE_RATE, VoiceDetector
 
 

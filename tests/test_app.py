@@ -156,7 +156,7 @@ async def test_a_message_that_the_language_model_cannot_take_is_refused_and_the_
         session = (await client.post("/sessions", json={})).json()["session_id"]
         refused = await client.post(f"/sessions/{session}/chat", json={"message": "word " * 6_500})
         answer = await client.post(f"/sessions/{session}/chat", json={"message": "What is your name?"})
-    assert "7168 are the most" in error_of(refused, 503)["message"]
+    assert "7168 are the most" in error_of(refused, 400)["message"]
     assert answer.json()["response"].startswith("My name is GoAssist.")
 
 

@@ -63,7 +63,8 @@ class Studio:
         """A sound that is not meant for the agent."""
         match sound:
             case "cough":
-                return to_int16(at_level(cough(np.random.default_rng(20)), 1.5 * LEVEL))
+                throat = self.speech("slt", "Huh.")
+                return to_int16(at_level(cough(np.random.default_rng(20), throat), 1.5 * LEVEL))
             case "door":
                 return to_int16(at_level(slam(np.random.default_rng(21)), 2 * LEVEL))
             case "side speech":
@@ -122,14 +123,13 @@ def faded(sound: Sound) -> Sound:
     return np.concatenate((sound[: ramp.size] * ramp, sound[ramp.size : -ramp.size], sound[-ramp.size :] * ramp[::-1]))
 
 
-def cough(generator: np.random.Generator) -> Sound:
-    """Two bursts of dull noise that start hard and die away, 110 and 160 ms."""
-    bursts = []
-    for duration_s, level in ((0.11, 1.0), (0.16, 0.7)):
-        count = int(duration_s * SAMPLE_RATE)
-        rough = np.convolve(generator.normal(size=count + 7), np.ones(8) / 8, "valid")
-        bursts.append(level * rough * np.exp(-np.arange(count) / (0.3 * count)))
-    return np.concatenate((bursts[0], np.zeros(SAMPLE_RATE // 20), bursts[1]))
+def cough(generator: np.random.Generator, throat: Sound) -> Sound:
+    """Two bursts of 200 ms that start hard and die away: dull noise, and a `throat` whose voice is in it."""
+    count = SAMPLE_RATE // 5
+    voiced = np.resize(throat, count) * np.exp(-np.arange(count) / (0.5 * count))
+    rough = np.convolve(generator.normal(size=count + 3), np.ones(4) / 4, "valid")
+    burst = at_level(voiced, 1.0) + 0.7 * at_level(rough * np.exp(-np.arange(count) / (0.4 * count)), 1.0)
+    return np.concatenate((burst, np.zeros(SAMPLE_RATE // 10), 0.7 * burst))
 
 
 def slam(generator: np.random.Generator) -> Sound:

@@ -28,7 +28,7 @@ class Rules:
     fall_db: float = 20.0  # the level this far under the utterance's is silence, whatever the detector says
     # The silence that ends a turn, by how complete the words are.
     complete_ms: int = 200
-    unclear_ms: int = 600
+    unclear_ms: int = 720
     dictated_ms: int = 1200
     trailing_ms: int = 1400
     unheard_ms: int = 720  # nothing was recognised yet
@@ -38,7 +38,7 @@ class Rules:
     model_complete: float = 0.6
     model_incomplete: float = 0.3
     agreed_ms: int = 320
-    doubted_ms: int = 640
+    doubted_ms: int = 720
     incomplete_ms: int = 1000
     # Words whose probability is under `trusted` tell nothing. pocketsphinx is 0.86 sure of what it understands (word
     # error rate 1 %) and 0.45 sure of voices that it does not (75 %). Then the model alone decides: at or over
@@ -48,9 +48,10 @@ class Rules:
     model_denies: float = 0.15
     likely_ms: int = 400
     denied_ms: int = 1800
-    # A speaker whose ends the model doubted so many times more often in vain than rightly is judged by words alone,
-    # where these are complete and sure.
+    # A speaker whose ends the model doubted so many times more often in vain than rightly is judged by words alone.
     vain_doubts: int = 2
+    # While the agent is heard, sound so far under the speaker's usual level is somebody else in the background.
+    faint_db: float = 16.0
     # Who goes on within `cut_off_ms` of the turn's end was cut off: this turn and the next ones are given more time.
     cut_off_ms: int = 700
     patient_ms: int = 720
@@ -123,6 +124,8 @@ class Endpointer:
         self._goes_on = False  # this utterance began too soon after it
         self._patience = 0  # turns for which the speaker is given more time
         self._level: float | None = None  # the utterance's running level, dB
+        self._usual_level: float | None = None  # of this speaker's turns
+        self._window_level = 0.0  # of the last window
         self._words: Completeness | None = None  # how complete they sound; None while there are none
         self._trusted = True  # the recogniser is sure of them
         self._opinion: float | None = None  # the end-of-turn model's, of the present pause
@@ -133,6 +136,12 @@ class Endpointer:
     def in_pause(self) -> bool:
         """Whether an utterance is open and silent."""
         return self._paused
+
+    @property
+    def faint(self) -> bool:
+        """Whether the last window was far softer than this speaker's turns."""
+        usual = self._usual_level
+        return usual is not None and self._window_level < usual - self.rules.faint_db
 
     def hear(self, text: str, confidence: float | None = None) -> list[Signal]:
         """What the recogniser has understood of the open utterance so far; may end the turn.
@@ -189,13 +198,18 @@ class Endpointer:
             return rules.agreed_ms if sure and by_words <= rules.unheard_ms else rules.unclear_ms
         if self._doubted:
             if complete:
-                return rules.doubted_ms if self._vain_doubts < rules.vain_doubts else rules.complete_ms
+                return rules.complete_ms if self._discredited else rules.doubted_ms
             return max(by_words, rules.incomplete_ms)
         return by_words
 
     @property
     def _doubted(self) -> bool:
         return self._opinion is not None and self._opinion <= self.rules.model_incomplete
+
+    @property
+    def _discredited(self) -> bool:
+        """The model does not understand this speaker."""
+        return self._vain_doubts >= self.rules.vain_doubts
 
     def _wait_without_words(self) -> int:
         """There are words, but they were guessed."""
@@ -208,12 +222,16 @@ class Endpointer:
             return rules.likely_ms
         if opinion > rules.model_incomplete:
             return rules.unheard_ms
-        return rules.incomplete_ms if opinion > rules.model_denies else rules.denied_ms
+        if self._discredited:
+            # Words that were guessed tell more than nothing.
+            return rules.likely_ms if self._words is Completeness.COMPLETE else rules.incomplete_ms
+        denied = opinion <= rules.model_denies and not self._vain_doubts
+        return rules.denied_ms if denied else rules.incomplete_ms
 
     def push(self, probability: float, level_db: float, end_sample: int, window: int = 512) -> list[Signal]:
         """One window of `window` samples that ends at `end_sample`. Returns what it brought about."""
         voice = self.voice = self._is_voice(probability, level_db)
-        self._until = end_sample
+        self._until, self._window_level = end_sample, level_db
         if not self.speaking:
             return self._wait_for_onset(voice, end_sample, window)
         if voice:
@@ -289,6 +307,9 @@ class Endpointer:
             return []
         if self._doubted:
             self._vain_doubts = min(self.rules.vain_doubts, self._vain_doubts + 1)
+        if self._level is not None:
+            usual = self._level if self._usual_level is None else self._usual_level
+            self._usual_level = (usual + self._level) / 2
         self._patience = max(0, self._patience - 1)
         self._ended_at = self._until
         return self.end(self._until)

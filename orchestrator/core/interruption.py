@@ -75,18 +75,22 @@ class Interruption:
         self._silence = 0
         self._echo = 0
         self._text = ""
+        self._guessed = False
         self._concluded = False
 
-    def hear(self, text: str, *, final: bool = False) -> Verdict | None:
-        """A newer transcript of the speech; `final` where the recogniser has heard it to its end."""
-        self._text, self._concluded = text, final
+    def hear(self, text: str, *, final: bool = False, guessed: bool = False) -> Verdict | None:
+        """A newer transcript of the speech; `final` where the recogniser has heard it to its end.
+
+        `guessed`: it is not sure of the words, of which it makes some of every sound: only a command counts then.
+        """
+        self._text, self._concluded, self._guessed = text, final, guessed
         if self._is_meant():
             return Verdict.CONFIRMED
         return self._after_silence()
 
-    def conclude(self, text: str) -> Verdict:
-        """The verdict on speech that is over; `text` is its final transcript."""
-        self._text = text
+    def conclude(self, text: str, *, guessed: bool = False) -> Verdict:
+        """The verdict on speech that is over; `text` is its final transcript, `guessed` as in `hear`."""
+        self._text, self._guessed = text, guessed
         return Verdict.CONFIRMED if self._is_meant() else Verdict.REJECTED
 
     def push(self, voice: bool, window: int = 512, *, echo: bool = False) -> Verdict | None:
@@ -111,5 +115,6 @@ class Interruption:
         return None
 
     def _is_meant(self) -> bool:
+        meant = is_command(self._text) if self._guessed else is_meant(self._text)
         # Of words that are partly an echo nobody can tell who said them.
-        return is_meant(self._text) and self._voiced >= 2 * self._echo
+        return meant and self._voiced >= 2 * self._echo

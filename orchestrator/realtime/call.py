@@ -13,7 +13,13 @@ from orchestrator.core.events import State
 from orchestrator.core.history import Item
 from orchestrator.core.pressure import Level
 from orchestrator.economy import effect
-from orchestrator.errors import BackendTimeoutError, BackendUnavailableError, InvalidRequestError
+from orchestrator.errors import (
+    BackendRejectedError,
+    BackendTimeoutError,
+    BackendUnavailableError,
+    GoAssistError,
+    InvalidRequestError,
+)
 from orchestrator.models import Models
 from orchestrator.realtime.dispatch import Dispatcher
 from orchestrator.realtime.events import ServerEvents
@@ -26,6 +32,10 @@ from orchestrator.webrtc.playout import Playout
 
 Transport = Literal["webrtc", "websocket", "http"]
 CHAT_TIMEOUT_S = 60.0
+# Why an answer failed, by its code; all else means that the backend was lost.
+_FAILURES: dict[str, type[GoAssistError]] = {
+    each.code: each for each in (InvalidRequestError, BackendRejectedError, BackendTimeoutError)
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +167,8 @@ class Call:
         finally:
             self._answer = None
         if finished.status == "failed":
-            raise BackendUnavailableError(f"the answer failed: {finished.error_message}")
+            failure = _FAILURES.get(finished.error_code or "", BackendUnavailableError)
+            raise failure(f"the answer failed: {finished.error_message}")
         return finished.text
 
     # What the transport brings (PeerObserver).

@@ -221,6 +221,32 @@ def test_a_speaker_whom_the_model_does_not_understand_is_judged_by_words() -> No
     assert end_ms() >= DEFAULT.doubted_ms, "the model is believed again"
 
 
+def test_of_such_a_speaker_even_guessed_words_tell_more_than_the_model() -> None:
+    def end_ms(text: str) -> int:
+        microphone.hears(SILENCE, 960)
+        microphone.hears(SPEECH, 960)
+        microphone.endpointer.hear(text, DEFAULT.trusted - 0.1)
+        microphone.hears(SILENCE, 128)
+        microphone.endpointer.judge(0.05)
+        return 128 + microphone.silence_until_the_end_ms()
+
+    microphone = Microphone()
+    assert end_ms("what time is it") >= DEFAULT.denied_ms
+    for wait_ms in (DEFAULT.incomplete_ms, DEFAULT.likely_ms):  # denied in vain once, and twice
+        assert wait_ms <= end_ms("what time is it") <= wait_ms + WINDOW_MS
+    assert end_ms("and then i") >= DEFAULT.incomplete_ms
+
+
+def test_a_far_voice_is_told_from_the_speaker_once_it_is_known_how_loud_that_one_is() -> None:
+    microphone = Microphone()
+    assert not microphone.endpointer.faint
+    microphone.hears(SPEECH, 960)
+    microphone.silence_until_the_end_ms()
+    for below_db, faint in ((3.0, False), (DEFAULT.faint_db - 3, False), (DEFAULT.faint_db + 3, True)):
+        microphone.hears((SPEECH[0], SPEECH[1] - below_db), WINDOW_MS)
+        assert microphone.endpointer.faint is faint
+
+
 def test_a_speaker_who_was_cut_off_is_given_more_time() -> None:
     microphone = speaking("what time is it")
     microphone.silence_until_the_end_ms()

@@ -61,6 +61,13 @@ def test_two_words_with_a_meaning_interrupt_while_they_are_spoken() -> None:
     assert interruption.hear("what about") is Verdict.CONFIRMED
 
 
+def test_words_that_were_guessed_interrupt_only_if_they_command_it() -> None:
+    assert Interruption().hear("the flood", final=True, guessed=True) is None
+    assert Interruption().conclude("the flood", guessed=True) is Verdict.REJECTED
+    assert Interruption().conclude("the flood") is Verdict.CONFIRMED
+    assert Interruption().hear("please stop", guessed=True) is Verdict.CONFIRMED
+
+
 def test_a_cough_lets_the_agent_go_on_within_half_a_second() -> None:
     verdict, silence_ms = after(speech_ms=160)
     assert verdict is Verdict.REJECTED
