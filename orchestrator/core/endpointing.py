@@ -26,19 +26,22 @@ class Rules:
     pause_ms: int = 120  # a pause: time to ask the recogniser and the end-of-turn model
     lasting_ms: int = 240  # a pause that lasts: time to ask the model again, which then heard how the voice faded
     fall_db: float = 20.0  # the level this far under the utterance's is silence, whatever the detector says
-    # The silence that ends a turn, by how complete the words are.
+    # The silence that ends a turn, by how complete the words are. 840 ms outlast a pause of 700 ms between a soft sound
+    # and another.
     complete_ms: int = 200
-    unclear_ms: int = 720
+    unclear_ms: int = 840
     dictated_ms: int = 1200
     trailing_ms: int = 1400
-    unheard_ms: int = 720  # nothing was recognised yet
+    unheard_ms: int = 840  # nothing was recognised yet
     opinion_ms: int = 280  # complete words wait so long for an opinion of the end-of-turn model that is on its way
     # The same where the end-of-turn model thinks so, too (its probability is over `model_complete`), or not (under
     # `model_incomplete`): then words that are complete wait `doubted_ms`, and all others `incomplete_ms` at least.
+    # Words that trail off or are dictated wait `unclear_ms` where it thinks them complete.
     model_complete: float = 0.6
     model_incomplete: float = 0.3
     agreed_ms: int = 320
-    doubted_ms: int = 720
+    inclined_ms: int = 600
+    doubted_ms: int = 840
     incomplete_ms: int = 1000
     # Words whose probability is under `trusted` tell nothing. pocketsphinx is 0.86 sure of what it understands (word
     # error rate 1 %) and 0.45 sure of voices that it does not (75 %). Then the model alone decides: at or over
@@ -54,7 +57,7 @@ class Rules:
     faint_db: float = 16.0
     # Who goes on within `cut_off_ms` of the turn's end was cut off: this turn and the next ones are given more time.
     cut_off_ms: int = 700
-    patient_ms: int = 720
+    patient_ms: int = 840
     patient_turns: int = 2
     fixed_ms: int | None = None  # the client's own silence_duration_ms: nothing else counts
     english: bool = True  # the user's words can be judged; of other languages only the punctuation
@@ -194,8 +197,10 @@ class Endpointer:
         if self._opinion >= rules.model_complete:
             if complete:
                 return rules.complete_ms
+            if by_words > rules.unheard_ms:
+                return rules.unclear_ms
             sure = self._words is None or self._opinion >= rules.model_sure
-            return rules.agreed_ms if sure and by_words <= rules.unheard_ms else rules.unclear_ms
+            return rules.agreed_ms if sure else min(by_words, rules.inclined_ms)
         if self._doubted:
             if complete:
                 return rules.complete_ms if self._discredited else rules.doubted_ms

@@ -83,7 +83,7 @@ class Utterance:
     """One utterance while it is spoken. `on_partial` is called with each newer transcript, from the reading task.
 
     Leaving it without `finish` tells the model to forget the sequence. A model that fails makes `flush` and `finish`
-    raise its GoAssistError.
+    raise its GoAssistError. What `on_partial` raises ends the utterance, and comes out of leaving it.
     """
 
     def __init__(
@@ -121,6 +121,8 @@ class Utterance:
             # Also when this task is being cancelled: a stream that ends by itself frees the model's decoder at once,
             # and a server before 2.57 can crash when one with a running request is closed.
             await asyncio.wait({self._reader}, timeout=CLOSE_TIMEOUT_S)
+            if self._reader.done():
+                self._reader.result()
         finally:
             self._reader.cancel()
             self._stream.cancel()
@@ -195,6 +197,9 @@ class Utterance:
             self._fail(BackendUnavailableError(f"the model '{self._model}' ended the utterance early"))
         except GoAssistError as error:
             self._fail(error)
+        finally:
+            if self._error is None:
+                self._fail(BackendUnavailableError("nobody reads the transcripts any more"))
 
     def _understood(self, transcript: Transcript, asked: asyncio.Future[Transcript] | None) -> None:
         if asked is None:

@@ -131,6 +131,7 @@ def test_of_another_language_the_punctuation_decides() -> None:
     ("text", "opinion", "wait"),
     [
         ("where do you come from", 0.9, DEFAULT.agreed_ms),
+        ("where do you come from", 0.7, DEFAULT.inclined_ms),
         ("and then i", 0.9, DEFAULT.unclear_ms),
         ("what time is it", 0.1, DEFAULT.doubted_ms),
         ("what time is it", 0.5, DEFAULT.complete_ms),

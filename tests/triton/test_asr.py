@@ -267,6 +267,26 @@ async def test_starting_a_sequence_again_forgets_what_was_said(client: TritonCli
     assert answer["transcript"] == b""
 
 
+async def test_an_error_of_whoever_reads_partials_ends_the_utterance_and_is_not_lost(asr: TritonAsr) -> None:
+    told = asyncio.Event()
+
+    def broken(_: Transcript) -> None:
+        told.set()
+        raise ZeroDivisionError
+
+    async def ask() -> None:
+        async with asr.utterance(on_partial=broken) as utterance:
+            utterance.send(recording("what_time_is_it.wav"))
+            await told.wait()
+            with pytest.raises(BackendUnavailableError):
+                await utterance.finish()
+
+    async with asyncio.timeout(10):  # and not the recogniser's deadline
+        with pytest.raises(ZeroDivisionError):
+            await ask()
+    assert (await recognise(asr, recording("what_time_is_it.wav") + PAUSE)).text == "what time is it"
+
+
 async def test_sound_is_counted(triton: RunningTriton, client: TritonClient) -> None:
     name = "goassist_asr_audio_input_seconds_total"
     before = await settled_metric(triton.metrics_url, name)
