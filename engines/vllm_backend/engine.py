@@ -49,7 +49,8 @@ class Engine:
     async def generate(self, prompt: str, params: Any) -> AsyncGenerator[Any, None]:
         """Yield vllm.RequestOutputs; closing the generator aborts the request in the engine.
 
-        Raises InvalidInputError where vLLM refuses the prompt, EngineUnavailableError where it is full or has died.
+        Raises InvalidInputError where vLLM refuses the prompt, EngineUnavailableError where it is full, has died, or
+        gives the answer up by itself, as it does on its way down.
         """
         from vllm.exceptions import GracefulHTTPError, VLLMClientError
         from vllm.v1.engine.exceptions import EngineDeadError
@@ -60,6 +61,8 @@ class Engine:
         try:
             async with contextlib.aclosing(outputs):
                 async for output in outputs:
+                    if any(one.finish_reason == "abort" for one in output.outputs):
+                        raise EngineUnavailableError("vLLM cannot serve now: it has given the answer up")
                     yield output
         except VLLMClientError as error:
             raise InvalidInputError(str(error)) from error

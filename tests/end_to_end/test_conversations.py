@@ -20,11 +20,19 @@ async def converse(stack: Stack, sentences: list[Sentence]) -> list[tuple[Senten
     turns = []
     async with VoiceClient(stack.url) as client:
         for sentence in sentences:
+            before = len(client.events)
             spoken = await client.say(sentence.path)
-            transcript = (await client.wait_for(COMPLETED, timeout_s=30))["transcript"]
-            answer = (await client.wait_for("response.output_audio_transcript.done", timeout_s=60))["transcript"]
+            stopped = await client.wait_for("output_audio_buffer.stopped", timeout_s=90)
+            # 'Good morning' is a sentence, too: where it was taken for all, what follows it cuts its answer short.
+            told = client.events[before:]
+            transcript = " ".join(event["transcript"] for event in told if event.type == COMPLETED)
+            (answer,) = [
+                event["transcript"]
+                for event in told
+                if event.type == "response.output_audio_transcript.done"
+                and event["response_id"] == stopped["response_id"]
+            ]
             audible_at_s = await client.wait_until_audible(after_s=spoken.speech_ended_s, timeout_s=30)
-            stopped = await client.wait_for("output_audio_buffer.stopped", timeout_s=60)
             # It is speech: about as long as its words take to say, as loud as a voice, and lively.
             duration_s = client.heard.audible_s(audible_at_s, stopped.at_s + 0.5)
             assert 0.02 * len(answer) < duration_s < 0.15 * len(answer) + 1, (answer, duration_s)

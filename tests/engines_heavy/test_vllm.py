@@ -241,13 +241,18 @@ def engine_process(server: RunningTriton) -> int:
 
 
 async def test_a_killed_engine_fails_its_requests_and_comes_back_by_itself(server: RunningTriton) -> None:
-    inputs = {"text_input": PROMPT, "stream": True, "sampling_parameters": sampling(max_tokens=1500)}
+    inputs = {
+        "text_input": PROMPT,
+        "stream": True,
+        "sampling_parameters": sampling(max_tokens=2000),
+        "return_finish_reason": True,
+    }
+    engine = engine_process(server)
     async with call(server.grpc_url, "llm", inputs) as request:
         await anext(request.responses)
-        os.kill(engine_process(server), signal.SIGKILL)
+        os.kill(engine, signal.SIGKILL)
         with pytest.raises(InferenceServerException, match="vLLM cannot serve now"):
-            async for _ in request.responses:
-                pass
+            pytest.fail(f"it was answered: {[each async for each in request.responses][-2:]}")
     assert "started again" in await refusal(server.grpc_url, "llm", text_input=PROMPT)
     async with asyncio.timeout(200):
         while True:

@@ -51,7 +51,10 @@ def converse(url: str, audio: npt.NDArray[np.int16], **texts: str | None) -> Gen
     running = True
     with triton.InferenceServerClient(url) as client:
         client.start_stream(lambda result, error: arrived.put((result, error)))
-        client.async_stream_infer(MODEL, inputs, request_id=request_id, enable_empty_final_response=True)
+        try:
+            client.async_stream_infer(MODEL, inputs, request_id=request_id, enable_empty_final_response=True)
+        except InferenceServerException as error:
+            raise _reason(arrived, error) from error
         try:
             while running:
                 result, error = arrived.get(timeout=TIMEOUT_S)
@@ -69,6 +72,15 @@ def converse(url: str, audio: npt.NDArray[np.int16], **texts: str | None) -> Gen
                 client.async_stream_infer(MODEL, inputs, parameters={"goassist_cancel": request_id})
                 _read_out(arrived)
             client.stop_stream()
+
+
+def _reason(arrived: "queue.SimpleQueue[tuple[Any, Any]]", error: InferenceServerException) -> Exception:
+    """Why a request could not be sent: of a stream that failed before, only the callback is told."""
+    try:
+        _, reason = arrived.get(timeout=1.0)
+    except queue.Empty:
+        return error
+    return reason or error
 
 
 def _read_out(arrived: "queue.SimpleQueue[tuple[Any, Any]]") -> None:
