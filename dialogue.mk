@@ -1,6 +1,11 @@
 # Scripted conversations with the whole agent. What they gave is in docs/benchmarks.md.
-.PHONY: dialogue
+.PHONY: dialogue dialogue-peers
 
 dialogue: ## hold scripted conversations and judge the turn-taking (DIALOGUE_ARGS="--nightly --json FILE")
 	@deploy/setup/environment.sh demo
 	@.venv/bin/python -m benchmarks.dialogue $(DIALOGUE_ARGS)
+
+dialogue-peers: ## when GoAssist and pipecat take the turn, on the same calls (DIALOGUE_ARGS="--servers pipecat")
+	@deploy/setup/environment.sh demo
+	@deploy/setup/peers.sh pipecat
+	@.venv/bin/python -m benchmarks.dialogue.peers $(DIALOGUE_ARGS)

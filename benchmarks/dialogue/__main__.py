@@ -23,8 +23,10 @@ from benchmarks.dialogue.talk import Observed, Talk
 CALL_TIMEOUT_S = 180
 
 
-async def perform(scripts: Sequence[Script], url: str, *, calls: int = 1, verbose: bool = False) -> list[Observed]:
-    """Go through the scripts, `calls` of them at a time; what is seen is told as it goes."""
+async def perform(
+    scripts: Sequence[Script], url: str, *, api: str = "realtime", calls: int = 1, verbose: bool = False
+) -> list[Observed]:
+    """Go through the scripts, `calls` of them at a time; what is seen is told as it goes. `api`: see caller.py."""
     studio = Studio()
     # All sounds are made before the first call: a microphone cannot wait for them.
     waiting = deque(Talk(script, studio) for script in scripts)
@@ -35,7 +37,7 @@ async def perform(scripts: Sequence[Script], url: str, *, calls: int = 1, verbos
         while waiting:
             talk = waiting.popleft()
             async with asyncio.timeout(CALL_TIMEOUT_S):
-                await talk.run(url)
+                await talk.run(url, api=api)
             async with judging:
                 await asyncio.to_thread(talk.judge)
             observed.append(talk.observed)

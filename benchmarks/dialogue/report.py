@@ -1,11 +1,11 @@
 """The figures of all scripts together, and their table."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.dialogue.talk import Observed
+from benchmarks.dialogue.talk import Observed, Pause
 
 EARLY_TURNS = 2  # of a call: the endpointer does not know the speaker yet
 SHORT_S = 0.75  # pauses that were meant to be 700 ms at most, handed over by a busy machine
@@ -13,20 +13,24 @@ SHORT_S = 0.75  # pauses that were meant to be 700 ms at most, handed over by a 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A figure with its target. `met` is None where there is none, or nothing to judge."""
+    """A figure with its target. `met` is None where there is none, or nothing to judge.
+
+    `number` is what a ratio can be made of: a share, a median in ms, or a count.
+    """
 
     figure: str
     value: str
     target: str
     count: int
     met: bool | None
+    number: float | None = None
 
 
 def rows(observed: Sequence[Observed]) -> list[Row]:
     """The table's rows."""
-    pauses = [pause for each in observed for pause in each.takeovers]
-    short = [taken for length_s, taken in pauses if length_s <= SHORT_S]
-    long = [taken for length_s, taken in pauses if length_s > SHORT_S]
+    pauses = [pause for each in observed for pause in each.pauses]
+    short = [pause for pause in pauses if pause.length_s <= SHORT_S]
+    long = [pause for pause in pauses if pause.length_s > SHORT_S]
     delays = [1000 * delay for each in observed for delay in each.delays]
     # Of the same calls, so that the same speakers are compared.
     longer = [each.delays for each in observed if len(each.delays) > 2 * EARLY_TURNS]
@@ -40,8 +44,10 @@ def rows(observed: Sequence[Observed]) -> list[Row]:
     missed = sum(each.missed for each in observed)
     unstopped = sum(each.unstopped for each in observed)
     return [
-        _share("takeovers in pauses up to 700 ms", short, most=0.05),
-        _share("takeovers in longer pauses", long),
+        _share("takeovers in pauses up to 700 ms", _taken(short), most=0.05),
+        _share("– after words that cannot be all", _taken(pause for pause in short if not pause.sentence_so_far)),
+        _share("– after words that are a sentence so far", _taken(pause for pause in short if pause.sentence_so_far)),
+        _share("takeovers in longer pauses", _taken(long)),
         _times("response delay", delays, median=350),
         _times("– in the first two turns of longer calls", early),
         _times("– in their later turns", later),
@@ -58,7 +64,7 @@ def rows(observed: Sequence[Observed]) -> list[Row]:
             len(observed),
             None,
         ),
-        Row("missed turns", str(missed), "0", len(delays) + missed, missed == 0),
+        Row("missed turns", str(missed), "0", len(delays) + missed, missed == 0, missed),
     ]
 
 
@@ -70,6 +76,24 @@ def table(all_rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
+def side_by_side(by_server: Mapping[str, Sequence[Observed]]) -> str:
+    """What every server did, as a Markdown table; ratios are to the first one's figures."""
+    names = list(by_server)
+    of_each = [rows(observed) for observed in by_server.values()]
+    heads = ["figure", *names, *(f"{name} ÷ {names[0]}" for name in names[1:])]
+    lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
+    for first, *others in zip(*of_each, strict=True):
+        if any(row.count for row in (first, *others)) and first.number is not None:
+            ratios = [f"{row.number / first.number:.2g} ×" if row.number and first.number else "–" for row in others]
+            cells = [first.figure, first.value, *(row.value for row in others), *ratios]
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _taken(pauses: Iterable[Pause]) -> list[bool]:
+    return [pause.taken for pause in pauses]
+
+
 def _share(figure: str, values: Sequence[bool], *, most: float | None = None, least: float | None = None) -> Row:
     share = float(np.mean(values)) if values else 0.0
     target = f"≤ {most:.0%}" if most is not None else f"≥ {least:.0%}" if least is not None else ""
@@ -78,7 +102,7 @@ def _share(figure: str, values: Sequence[bool], *, most: float | None = None, le
         met = share <= most
     elif values and least is not None:
         met = share >= least
-    return Row(figure, f"{share:.0%} ({sum(values)} of {len(values)})", target, len(values), met)
+    return Row(figure, f"{share:.0%} ({sum(values)} of {len(values)})", target, len(values), met, share)
 
 
 def _times(figure: str, values_ms: Sequence[float], *, median: float | None = None) -> Row:
@@ -87,4 +111,4 @@ def _times(figure: str, values_ms: Sequence[float], *, median: float | None = No
     p50, p95 = np.percentile(values_ms, [50, 95])
     target = f"p50 ≤ {median:.0f} ms" if median is not None else ""
     met = bool(p50 <= median) if median is not None else None
-    return Row(figure, f"p50 {p50:.0f} ms, p95 {p95:.0f} ms", target, len(values_ms), met)
+    return Row(figure, f"p50 {p50:.0f} ms, p95 {p95:.0f} ms", target, len(values_ms), met, float(p50))

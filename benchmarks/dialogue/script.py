@@ -71,6 +71,20 @@ BROKEN = (
     ("Tell me something about", "the history", "of music."),
     ("I need a little more", "time to think."),
 )
+# Beginnings of these that someone could have left it at: by their words they are sentences.
+SENTENCES_SO_FAR = frozenset(
+    {
+        "I do not understand",
+        "I need a little more",
+        "I think we should talk about it",
+        "I want to learn",
+        "I want to learn how to cook",
+        "My mother is coming",
+        "My mother is coming to visit me",
+        "Tell me something about the history",
+        "What do you think about people who work",
+    }
+)
 WHOLE = (
     "What time is it?",
     "How are you today?",
@@ -92,6 +106,12 @@ def broken(index: int, *pauses_ms: int) -> Say:
     for number, part in enumerate(others):
         parts += [pauses_ms[min(number, len(pauses_ms) - 1)], part]
     return Say(tuple(parts))
+
+
+def beginnings(say: Say) -> list[str]:
+    """What has been said at each of its pauses."""
+    places = [index for index, part in enumerate(say.parts) if isinstance(part, int)]
+    return [" ".join(part for part in say.parts[:place] if isinstance(part, str)) for place in places]
 
 
 def questions(name: str, voice: str, *, count: int, first: int = 0, **options: Noise | float) -> Script:
@@ -130,6 +150,11 @@ def daily() -> tuple[Script, ...]:
         Script("echo", (ABILITIES, HearOut()), "slt", echo_db=-20.0),
         Script("interruption-over-echo", (STORY, Interrupt("What time is it?")), "slt", echo_db=-20.0),
     )
+
+
+def turn_taking() -> tuple[Script, ...]:
+    """Those of them in which the caller only talks and listens: any agent can be judged by these, from outside."""
+    return tuple(script for script in daily() if all(isinstance(step, Say) for step in script.steps))
 
 
 def nightly() -> Iterator[Script]:

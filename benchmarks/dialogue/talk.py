@@ -12,7 +12,7 @@ import httpx
 
 from benchmarks.caller import Caller, Network
 from benchmarks.dialogue.line import FRAME_S, Ear, Microphone, Spoken
-from benchmarks.dialogue.script import Disturb, HearOut, Interrupt, Say, Script, Step
+from benchmarks.dialogue.script import SENTENCES_SO_FAR, Disturb, HearOut, Interrupt, Say, Script, Step, beginnings
 from benchmarks.dialogue.sounds import Samples, Studio
 from orchestrator.webrtc.ticker import Ticker
 
@@ -26,12 +26,21 @@ NETWORK_S = 0.06
 WHOLE_S = 0.12
 
 
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A pause in a sentence, and whether the agent took it for the end; `sentence_so_far`: by the words it could be."""
+
+    length_s: float
+    taken: bool
+    sentence_so_far: bool = False
+
+
 @dataclass(slots=True)
 class Observed:
     """What a script brought to light. Times in seconds."""
 
     name: str
-    takeovers: list[tuple[float, bool]] = field(default_factory=list)  # each pause's length, and whether it was taken
+    pauses: list[Pause] = field(default_factory=list)
     delays: list[float] = field(default_factory=list)  # the end of speech → the first sound of the answer
     missed: int = 0  # answers that never came
     stops: list[float] = field(default_factory=list)  # the onset of an interruption → the agent's last sound
@@ -73,14 +82,14 @@ class Talk:
         self._cut_short: list[CutShort] = []
         self._said_whole: list[tuple[str, float, int]] = []  # a disturbance, sound heard, index of its verdict
 
-    async def run(self, url: str) -> None:
-        """Call, follow the script, hang up."""
+    async def run(self, url: str, *, api: str = "realtime") -> None:
+        """Call, follow the script, hang up. `api` is the caller's (caller.py): of 'offer' there are no events."""
         self._began_s = time.monotonic()
         async with httpx.AsyncClient(timeout=30) as http:
             caller = Caller(
                 http,
                 url,
-                api="realtime",
+                api=api,
                 silence=[],
                 network=Network(0.0, 0),
                 microphone=self._microphone.next_payload,
@@ -94,8 +103,8 @@ class Talk:
                 await asyncio.sleep(1.0)  # a caller takes a breath
                 for step in self._script.steps:
                     match step:
-                        case Say(parts):
-                            await self._say(parts)
+                        case Say():
+                            await self._say(step)
                         case Interrupt():
                             await self._interrupt(step)
                         case Disturb(sound, after_s):
@@ -138,15 +147,15 @@ class Talk:
     def _log(self, line: str) -> None:
         self.observed.log.append(f"{time.monotonic() - self._began_s:7.2f} s  {line}")
 
-    async def _say(self, parts: tuple[str | int, ...]) -> None:
+    async def _say(self, step: Say) -> None:
         if not await self._ear.quiet(BETWEEN_ANSWERS_S, timeout_s=QUIET_TIMEOUT_S):
             self._log("the agent does not stop talking")
-        self._log("caller says: " + " ".join(f"({part} ms)" if isinstance(part, int) else part for part in parts))
-        spoken = await self._microphone.say(*self._sentences[parts])
-        for began_s, ended_s in spoken.pauses:
+        self._log("caller says: " + " ".join(f"({part} ms)" if isinstance(part, int) else part for part in step.parts))
+        spoken = await self._microphone.say(*self._sentences[step.parts])
+        for (began_s, ended_s), beginning in zip(spoken.pauses, beginnings(step), strict=True):
             # What comes until 200 ms after the pause was begun in it.
             taken = bool(self._ear.loud(began_s, ended_s + 0.2))
-            self.observed.takeovers.append((ended_s - began_s, taken))
+            self.observed.pauses.append(Pause(ended_s - began_s, taken, beginning in SENTENCES_SO_FAR))
             if taken:
                 self._log(f"the agent took the pause of {(ended_s - began_s) * 1000:.0f} ms")
         await self._answer(spoken.end_s)

@@ -1,7 +1,7 @@
 import pytest
 
-from benchmarks.dialogue.report import Row, rows, table
-from benchmarks.dialogue.talk import Observed
+from benchmarks.dialogue.report import Row, rows, side_by_side, table
+from benchmarks.dialogue.talk import Observed, Pause
 
 
 def row(figure: str, *observed: Observed) -> Row:
@@ -12,7 +12,7 @@ def row(figure: str, *observed: Observed) -> Row:
 def test_a_good_conversation_meets_every_target() -> None:
     good = Observed(
         "good",
-        takeovers=[(0.3, False), (0.7, False), (1.1, True)],
+        pauses=[Pause(0.3, taken=False), Pause(0.7, taken=False), Pause(1.1, taken=True)],
         delays=[0.25, 0.34, 0.6],
         stops=[0.08],
         resumed=[("cough", True)],
@@ -24,7 +24,7 @@ def test_a_good_conversation_meets_every_target() -> None:
 @pytest.mark.parametrize(
     ("figure", "seen"),
     [
-        ("takeovers in pauses up to 700", Observed("x", takeovers=[(0.5, True), (0.5, False)])),
+        ("takeovers in pauses up to 700", Observed("x", pauses=[Pause(0.5, taken=True), Pause(0.5, taken=False)])),
         ("response delay", Observed("x", delays=[0.5])),
         ("interruptions that did not", Observed("x", unstopped=1)),
         ("false interruptions", Observed("x", resumed=[("cough", True), ("echo", False)])),
@@ -38,7 +38,7 @@ def test_what_a_person_would_mind_breaks_its_target(figure: str, seen: Observed)
 
 
 def test_long_pauses_are_told_and_not_judged() -> None:
-    taken = row("takeovers in longer", Observed("x", takeovers=[(1.0, True)]))
+    taken = row("takeovers in longer", Observed("x", pauses=[Pause(1.0, taken=True)]))
     assert taken.met is None
     assert taken.count == 1
 
@@ -53,3 +53,22 @@ def test_early_and_later_turns_of_longer_calls_are_told_apart() -> None:
 
 def test_nothing_seen_breaks_no_target() -> None:
     assert all(each.met is not False for each in rows([]))
+
+
+def test_takeovers_are_told_apart_by_whether_the_words_could_have_been_all() -> None:
+    pauses = [Pause(0.5, taken=True, sentence_so_far=True), Pause(0.6, taken=False), Pause(0.6, taken=True)]
+    call = Observed("x", pauses=[*pauses, Pause(1.0, taken=True)])
+    assert row("takeovers in pauses up to 700", call).value == "67% (2 of 3)"
+    assert row("– after words that cannot be all", call).value == "50% (1 of 2)"
+    assert row("– after words that are a sentence so far", call).value == "100% (1 of 1)"
+
+
+def test_servers_stand_side_by_side_with_ratios_to_the_first() -> None:
+    ours = Observed("x", pauses=[Pause(0.5, taken=False)], delays=[0.2, 0.3])
+    theirs = Observed("x", pauses=[Pause(0.5, taken=True)], delays=[0.5], missed=1)
+    lines = side_by_side({"ours": [ours], "theirs": [theirs]}).splitlines()
+    assert lines[0] == "| figure | ours | theirs | theirs ÷ ours |"
+    assert "| takeovers in pauses up to 700 ms | 0% (0 of 1) | 100% (1 of 1) | – |" in lines
+    assert "| response delay | p50 250 ms, p95 295 ms | p50 500 ms, p95 500 ms | 2 × |" in lines
+    assert "| missed turns | 0 | 1 | – |" in lines
+    assert not any("stop latency" in line for line in lines), "nobody was interrupted"

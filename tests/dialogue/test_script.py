@@ -1,7 +1,20 @@
 from collections import Counter
 
 from benchmarks.dialogue.report import EARLY_TURNS
-from benchmarks.dialogue.script import BROKEN, LONG_CALL, VOICES, Disturb, Interrupt, Say, broken, daily, nightly
+from benchmarks.dialogue.script import (
+    BROKEN,
+    LONG_CALL,
+    SENTENCES_SO_FAR,
+    VOICES,
+    Disturb,
+    Interrupt,
+    Say,
+    beginnings,
+    broken,
+    daily,
+    nightly,
+    turn_taking,
+)
 
 
 def pauses_ms() -> list[int]:
@@ -44,3 +57,15 @@ def test_a_sentence_with_more_places_than_pauses_has_the_last_pause_again() -> N
     first, second, third = BROKEN[index]
     assert broken(index, 300, 500).parts == (first, 300, second, 500, third)
     assert broken(index, 300).parts == (first, 300, second, 300, third)
+
+
+def test_each_pause_has_its_beginning_and_some_could_be_all() -> None:
+    assert beginnings(Say(("I had", 300, "a bad", 200, "day."))) == ["I had", "I had a bad"]
+    said = {beginning for index in range(len(BROKEN)) for beginning in beginnings(broken(index, 300))}
+    assert said > SENTENCES_SO_FAR
+
+
+def test_any_agent_can_be_judged_by_the_scripts_without_interruptions() -> None:
+    names = {script.name for script in turn_taking()}
+    assert {"questions-slt", "pauses-in-noise", "dictation"} <= names
+    assert not {"interruption", "cough", "echo"} & names
