@@ -13,7 +13,8 @@ import numpy as np
 
 from orchestrator import echo
 from orchestrator.core import endpointing, interruption
-from orchestrator.core.endpointing import SAMPLE_RATE, Began, Ended, Endpointer, Hesitated, Lasted, Paused, Resumed
+from orchestrator.core.endpointing import Began, Ended, Endpointer, Hesitated, Lasted, Paused, Resumed
+from orchestrator.core.endpointing_rules import SAMPLE_RATE, Rules
 from orchestrator.core.events import (
     Event,
     InterruptionConfirmed,
@@ -88,7 +89,7 @@ class Listener:
         judge: TritonTurn | None = None,
         tasks: asyncio.TaskGroup,
         clock: Callable[[], float],
-        rules: endpointing.Rules,
+        rules: Rules,
         interruption_rules: interruption.Rules | None = None,
         language: str | None = None,
         hotwords: str | None = None,
@@ -125,7 +126,7 @@ class Listener:
         """The utterance that is being spoken, if any."""
         return self._turn
 
-    def set_rules(self, rules: endpointing.Rules) -> None:
+    def set_rules(self, rules: Rules) -> None:
         """Endpoint by other rules from the next window on."""
         self._endpointer.rules = rules
 
@@ -168,7 +169,7 @@ class Listener:
             voice = self._endpointer.voice
             echoes = voice and turn.not_echo < PERSON_WINDOWS and self._hears_itself()
             turn.not_echo += voice and not echoes
-            self._decide(turn, turn.interruption.push(voice, echo=echoes))
+            self._decide(turn, turn.interruption.push(voice, echo=echoes, distant=self._endpointer.distant))
 
     def _act_all(self, signals: Sequence[endpointing.Signal]) -> None:
         for signal in signals:
@@ -177,7 +178,7 @@ class Listener:
     def _act(self, signal: endpointing.Signal) -> None:
         match signal:
             case Began(at) if self._hears_others():
-                self._endpointer.reset()
+                self._endpointer.dismiss()
             case Began(at):
                 self._begin(at)
             case Hesitated():
@@ -223,15 +224,14 @@ class Listener:
 
     def _hears_others(self) -> bool:
         """Whether, while the agent speaks, what sounds like speech is not its user's: its own voice, a far one."""
-        played = self._observer.played_lately_16k()
-        return bool(played) and (self._endpointer.faint or self._hears(played))
+        is_far = self._endpointer.faint and bool(self._observer.played_lately_16k())
+        return is_far or self._hears_itself()
 
     def _hears_itself(self) -> bool:
         """Whether what sounds like speech is the agent's own voice, come back from the user's loudspeaker."""
         played = self._observer.played_lately_16k()
-        return bool(played) and self._hears(played)
-
-    def _hears(self, played: bytes) -> bool:
+        if not played:
+            return False
         microphone = self._sound_since(self._received - echo.LONGEST)
         return self._echo.hears_agent(np.frombuffer(microphone, "<i2"), np.frombuffer(played, "<i2"))
 
@@ -279,6 +279,8 @@ class Listener:
         else:
             self._observer.deliver(InterruptionRejected(turn.number))
             if self._turn is turn:
+                if self._endpointer.distant:
+                    self._endpointer.beware()
                 self.drop()
 
     def _heard(self, turn: UserTurn, transcript: Transcript) -> None:

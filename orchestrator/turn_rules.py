@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from orchestrator.config import SessionConfig
-from orchestrator.core.endpointing import Rules
+from orchestrator.core.endpointing_rules import Rules
 from orchestrator.core.memory import Policy
 
 # Push-to-talk: no silence ends a turn, the client commits it. An hour outlasts every utterance.

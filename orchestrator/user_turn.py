@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from orchestrator.core.endpointing import SAMPLE_RATE
+from orchestrator.core.endpointing_rules import SAMPLE_RATE
 from orchestrator.core.interruption import Interruption
 from orchestrator.triton.asr import Transcript, Utterance
 

@@ -10,57 +10,8 @@ sound's level has fallen, since the detector's probability stays up 50-220 ms af
 from dataclasses import dataclass
 
 from orchestrator.core.completeness import Completeness, completeness
-
-SAMPLE_RATE = 16_000
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """How the endpointer decides. Times in milliseconds of silence, levels in dB."""
-
-    threshold: float = 0.5
-    release_threshold: float = 0.35
-    onset_ms: int = 32  # voice needed before speech counts as begun
-    prefix_ms: int = 300  # sound before the onset that belongs to the utterance
-    hesitation_ms: int = 60  # silence that may become a pause: time to speculate on what is certain already
-    pause_ms: int = 120  # a pause: time to ask the recogniser and the end-of-turn model
-    lasting_ms: int = 240  # a pause that lasts: time to ask the model again, which then heard how the voice faded
-    fall_db: float = 20.0  # the level this far under the utterance's is silence, whatever the detector says
-    # The silence that ends a turn, by how complete the words are. 840 ms outlast a pause of 700 ms between a soft sound
-    # and another.
-    complete_ms: int = 200
-    unclear_ms: int = 840
-    dictated_ms: int = 1200
-    trailing_ms: int = 1400
-    unheard_ms: int = 840  # nothing was recognised yet
-    opinion_ms: int = 280  # complete words wait so long for an opinion of the end-of-turn model that is on its way
-    # The same where the end-of-turn model thinks so, too (its probability is over `model_complete`), or not (under
-    # `model_incomplete`): then words that are complete wait `doubted_ms`, and all others `incomplete_ms` at least.
-    # Words that trail off or are dictated wait `unclear_ms` where it thinks them complete.
-    model_complete: float = 0.6
-    model_incomplete: float = 0.3
-    agreed_ms: int = 320
-    inclined_ms: int = 600
-    doubted_ms: int = 840
-    incomplete_ms: int = 1000
-    # Words whose probability is under `trusted` tell nothing. pocketsphinx is 0.86 sure of what it understands (word
-    # error rate 1 %) and 0.45 sure of voices that it does not (75 %). Then the model alone decides: at or over
-    # `model_sure` the turn is complete, under `model_denies` the speaker is given `denied_ms`.
-    trusted: float = 0.62
-    model_sure: float = 0.85
-    model_denies: float = 0.15
-    likely_ms: int = 400
-    denied_ms: int = 1800
-    # A speaker whose ends the model doubted so many times more often in vain than rightly is judged by words alone.
-    vain_doubts: int = 2
-    # While the agent is heard, sound so far under the speaker's usual level is somebody else in the background.
-    faint_db: float = 16.0
-    # Who goes on within `cut_off_ms` of the turn's end was cut off: this turn and the next ones are given more time.
-    cut_off_ms: int = 700
-    patient_ms: int = 840
-    patient_turns: int = 2
-    fixed_ms: int | None = None  # the client's own silence_duration_ms: nothing else counts
-    english: bool = True  # the user's words can be judged; of other languages only the punctuation
+from orchestrator.core.endpointing_rules import SAMPLE_RATE, Rules
+from orchestrator.core.loudness import Loudness
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +77,7 @@ class Endpointer:
         self._ended_at: int | None = None  # the turn before this one, by silence
         self._goes_on = False  # this utterance began too soon after it
         self._patience = 0  # turns for which the speaker is given more time
-        self._level: float | None = None  # the utterance's running level, dB
-        self._usual_level: float | None = None  # of this speaker's turns
-        self._window_level = 0.0  # of the last window
+        self._loudness = Loudness()
         self._words: Completeness | None = None  # how complete they sound; None while there are none
         self._trusted = True  # the recogniser is sure of them
         self._opinion: float | None = None  # the end-of-turn model's, of the present pause
@@ -142,9 +91,22 @@ class Endpointer:
 
     @property
     def faint(self) -> bool:
-        """Whether the last window was far softer than this speaker's turns."""
-        usual = self._usual_level
-        return usual is not None and self._window_level < usual - self.rules.faint_db
+        """Whether the last window was far softer than this speaker's turns get."""
+        return self._loudness.is_faint(self.rules)
+
+    @property
+    def distant(self) -> bool:
+        """Whether no window of the open utterance was nearly as loud as this speaker's turns get."""
+        return self._loudness.is_distant(self.rules)
+
+    def beware(self) -> None:
+        """A background voice was heard: be wary of more."""
+        self._loudness.beware(self.rules)
+
+    def dismiss(self) -> None:
+        """Forget the utterance that has just begun: the speaker did not."""
+        self._loudness.beware(self.rules, again=True)
+        self.reset()
 
     def hear(self, text: str, confidence: float | None = None) -> list[Signal]:
         """What the recogniser has understood of the open utterance so far; may end the turn.
@@ -235,8 +197,9 @@ class Endpointer:
 
     def push(self, probability: float, level_db: float, end_sample: int, window: int = 512) -> list[Signal]:
         """One window of `window` samples that ends at `end_sample`. Returns what it brought about."""
-        voice = self.voice = self._is_voice(probability, level_db)
-        self._until, self._window_level = end_sample, level_db
+        self._until = end_sample
+        self._loudness.heard(level_db, end_sample)
+        voice = self.voice = self._is_voice(probability)
         if not self.speaking:
             return self._wait_for_onset(voice, end_sample, window)
         if voice:
@@ -277,19 +240,13 @@ class Endpointer:
         """Forget the open utterance."""
         self.speaking = self._hesitated = self._paused = self._lasted = self._opinion_due = False
         self._voiced, self._silent_since, self._opinion = 0, None, None
-        self._level, self._words, self._trusted = None, None, True
+        self._words, self._trusted = None, True
         self._goes_on = False
 
-    def _is_voice(self, probability: float, level_db: float) -> bool:
+    def _is_voice(self, probability: float) -> bool:
         if not self.speaking:
             return probability >= self.rules.threshold
-        if probability < self.rules.release_threshold:
-            return False
-        if self._level is None or level_db > self._level:
-            self._level = level_db
-        else:
-            self._level = max(self._level - 0.3, level_db)  # forgets a shout at about 10 dB a second
-        return level_db >= self._level - self.rules.fall_db
+        return probability >= self.rules.release_threshold and not self._loudness.is_silence(self.rules)
 
     def _wait_for_onset(self, voice: bool, end_sample: int, window: int) -> list[Signal]:
         self._voiced = self._voiced + window if voice else 0
@@ -298,6 +255,7 @@ class Endpointer:
         onset = end_sample - self._voiced
         self.reset()
         self.speaking = True
+        self._loudness.begin()
         cut_off = self.rules.cut_off_ms * SAMPLE_RATE // 1000
         self._goes_on = self._ended_at is not None and onset - self._ended_at <= cut_off
         # The prefix is silence: it does not reach into the speech before it.
@@ -312,9 +270,7 @@ class Endpointer:
             return []
         if self._doubted:
             self._vain_doubts = min(self.rules.vain_doubts, self._vain_doubts + 1)
-        if self._level is not None:
-            usual = self._level if self._usual_level is None else self._usual_level
-            self._usual_level = (usual + self._level) / 2
+        self._loudness.end_turn()
         self._patience = max(0, self._patience - 1)
         self._ended_at = self._until
         return self.end(self._until)

@@ -29,6 +29,7 @@ class Rules:
     silence_ms: int = 200  # quiet that ends a cough or a backchannel whose transcript is known
     patience_ms: int = 420  # quiet that ends it without one
     echo_ms: int = 64  # echo that rejects speech of which there was no more
+    distant_ms: int = 320  # the same of a voice in the background; a near one may begin as softly
 
 
 _COMMANDS = {"stop", "wait", "hold on", "hang on", "pause", "quiet", "be quiet", "shut up", "enough", "no", "cancel"}
@@ -74,6 +75,7 @@ class Interruption:
         self._voiced = 0
         self._silence = 0
         self._echo = 0
+        self._distant = 0  # voice that was too soft so far
         self._text = ""
         self._guessed = False
         self._concluded = False
@@ -93,14 +95,23 @@ class Interruption:
         self._text, self._guessed = text, guessed
         return Verdict.CONFIRMED if self._is_meant() else Verdict.REJECTED
 
-    def push(self, voice: bool, window: int = 512, *, echo: bool = False) -> Verdict | None:
-        """One window of sound: voice or not, and whether that voice is the agent's own."""
+    def push(self, voice: bool, window: int = 512, *, echo: bool = False, distant: bool = False) -> Verdict | None:
+        """One window of sound: voice or not, and whether that voice is the agent's own.
+
+        `distant`: no voice of this speech was as loud as the speaker's so far.
+        """
         if echo:
             self._echo += window
             if self._echo // SAMPLES_PER_MS >= self.rules.echo_ms and self._echo >= self._voiced:
                 return Verdict.REJECTED
+        elif voice and distant:
+            self._distant, self._silence, self._concluded = self._distant + window, 0, False
+            if self._distant // SAMPLES_PER_MS >= self.rules.distant_ms:
+                return Verdict.REJECTED
         elif voice:
-            self._voiced, self._silence, self._concluded = self._voiced + window, 0, False
+            # What was soft before it was this speaker, too.
+            self._voiced, self._distant = self._voiced + self._distant + window, 0
+            self._silence, self._concluded = 0, False
         else:
             self._silence += window
         limit_ms = self.rules.backchannel_ms if self._text and is_backchannel(self._text) else self.rules.lasting_ms
@@ -117,4 +128,4 @@ class Interruption:
     def _is_meant(self) -> bool:
         meant = is_command(self._text) if self._guessed else is_meant(self._text)
         # Of words that are partly an echo nobody can tell who said them.
-        return meant and self._voiced >= 2 * self._echo
+        return meant and self._voiced >= 2 * self._echo and not self._distant

@@ -147,3 +147,24 @@ def test_a_person_who_goes_on_over_the_echo_is_heard() -> None:
     interruption = Interruption()
     interruption.push(True, echo=True)
     assert listen(interruption, 2000, voice=True)[0] is Verdict.CONFIRMED
+
+
+def test_a_voice_that_stays_in_the_background_is_rejected_whatever_it_says() -> None:
+    interruption = Interruption()
+    assert interruption.push(True, distant=True) is None
+    assert interruption.hear("stop the bus over there") is None
+    heard_ms = WINDOW_MS
+    while (verdict := interruption.push(True, distant=True)) is None:
+        heard_ms += WINDOW_MS
+    assert verdict is Verdict.REJECTED
+    assert heard_ms <= Rules().distant_ms
+    assert interruption.conclude("stop the bus over there") is Verdict.REJECTED
+
+
+def test_who_begins_softly_and_gets_loud_is_heard_from_the_beginning() -> None:
+    interruption = Interruption()
+    for _ in range(4):
+        assert interruption.push(True, distant=True) is None
+    verdict, loud_ms = listen(interruption, 1000, voice=True)
+    assert verdict is Verdict.CONFIRMED
+    assert loud_ms + 4 * WINDOW_MS <= Rules().lasting_ms + WINDOW_MS

@@ -1,0 +1,58 @@
+"""The numbers by which the endpointer decides."""
+
+from dataclasses import dataclass
+
+SAMPLE_RATE = 16_000
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How the endpointer decides. Times in milliseconds of silence, levels in dB."""
+
+    threshold: float = 0.5
+    release_threshold: float = 0.35
+    onset_ms: int = 32  # voice needed before speech counts as begun
+    prefix_ms: int = 300  # sound before the onset that belongs to the utterance
+    hesitation_ms: int = 60  # silence that may become a pause: time to speculate on what is certain already
+    pause_ms: int = 120  # a pause: time to ask the recogniser and the end-of-turn model
+    lasting_ms: int = 240  # a pause that lasts: time to ask the model again, which then heard how the voice faded
+    fall_db: float = 20.0  # the level this far under the utterance's is silence, whatever the detector says
+    # The silence that ends a turn, by how complete the words are. 840 ms outlast a pause of 700 ms between a soft sound
+    # and another.
+    complete_ms: int = 200
+    unclear_ms: int = 840
+    dictated_ms: int = 1200
+    trailing_ms: int = 1400
+    unheard_ms: int = 840  # nothing was recognised yet
+    opinion_ms: int = 280  # complete words wait so long for an opinion of the end-of-turn model that is on its way
+    # The same where the end-of-turn model thinks so, too (its probability is over `model_complete`), or not (under
+    # `model_incomplete`): then words that are complete wait `doubted_ms`, and all others `incomplete_ms` at least.
+    # Words that trail off or are dictated wait `unclear_ms` where it thinks them complete.
+    model_complete: float = 0.6
+    model_incomplete: float = 0.3
+    agreed_ms: int = 320
+    inclined_ms: int = 600
+    doubted_ms: int = 840
+    incomplete_ms: int = 1000
+    # Words whose probability is under `trusted` tell nothing. pocketsphinx is 0.86 sure of what it understands (word
+    # error rate 1 %) and 0.45 sure of voices that it does not (75 %). Then the model alone decides: at or over
+    # `model_sure` the turn is complete, under `model_denies` the speaker is given `denied_ms`.
+    trusted: float = 0.62
+    model_sure: float = 0.85
+    model_denies: float = 0.15
+    likely_ms: int = 400
+    denied_ms: int = 1800
+    # A speaker whose ends the model doubted so many times more often in vain than rightly is judged by words alone.
+    vain_doubts: int = 2
+    # While the agent is heard, sound so far under the speaker's usual loudest is somebody else in the background. Where
+    # a voice stays `distant_db` under it, that is a background that was a little louder, and no reason to pause the
+    # agent again before it has been quiet for `wary_ms`. The onset is given less: many words begin softly.
+    faint_db: float = 18.0
+    distant_db: float = 12.0
+    wary_ms: int = 1000
+    # Who goes on within `cut_off_ms` of the turn's end was cut off: this turn and the next ones are given more time.
+    cut_off_ms: int = 700
+    patient_ms: int = 840
+    patient_turns: int = 2
+    fixed_ms: int | None = None  # the client's own silence_duration_ms: nothing else counts
+    english: bool = True  # the user's words can be judged; of other languages only the punctuation
