@@ -73,6 +73,12 @@ def _again(asked: Asked) -> str:
     return f"I said: {earlier}" if earlier else "I have not said anything yet."
 
 
+def _summary(asked: Asked) -> str:
+    """The latest things that the user said, by their first words."""
+    said = [" ".join(each.text.split()[:10]).rstrip(".?!") for each in asked.before if each.role == "user"]
+    return f"You said: {'; '.join(said[-12:])}." if said else "We have only just begun."
+
+
 def _spelled(asked: Asked) -> str:
     match = _SPELL.search(asked.text)
     word = match[1] if match and match[1] else ""
@@ -107,6 +113,7 @@ def _skill(pattern: str, answer: Callable[[Asked], str], *examples: str) -> Skil
 # The first that matches answers, so the narrow ones come first.
 SKILLS = (
     _skill(r"^$", _said("I did not catch that. Could you say it again?")),
+    _skill(r"^(?:please |can you |could you )?summari[sz]e (?:our|the|this) conversation\b", _summary),
     _skill(r"\bspell\b", _spelled, "how do you spell your name"),
     _skill(r"\bcount (?:up |from one )*to \w", _counted),
     _skill(

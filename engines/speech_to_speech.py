@@ -20,10 +20,11 @@ from engines.audio import SAMPLE_RATE
 from engines.calls import Calls, Inference, Outputs, Part, Tensors, text
 from engines.errors import CancelledError, EngineError, InvalidInputError
 from engines.serving import CANCEL_CHECK_S
+from orchestrator.core.context import PROMPT_TOKENS
 from orchestrator.core.history import Message
 from orchestrator.core.phrases import PhraseSplitter
 from orchestrator.errors import InvalidRequestError
-from orchestrator.triton.prompt import PROMPT_TOKENS, ChatTemplate
+from orchestrator.triton.prompt import ChatTemplate
 
 Samples = npt.NDArray[np.int16]
 ROLES = ("system", "user", "assistant")

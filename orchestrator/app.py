@@ -39,7 +39,7 @@ from orchestrator.telemetry.metrics import Metrics
 from orchestrator.triton.asr import TritonAsr
 from orchestrator.triton.client import TritonClient
 from orchestrator.triton.llm import TritonLlm
-from orchestrator.triton.prompt import PROMPT_TOKENS, ChatTemplate
+from orchestrator.triton.prompt import ChatTemplate
 from orchestrator.triton.tts import TritonTts
 from orchestrator.triton.turn import TritonTurn
 from orchestrator.vad import VoiceDetector
@@ -104,7 +104,7 @@ async def _lifespan(
         if settings.llm_base_url is None:
             folder = settings.llm_template
             template = ChatTemplate.from_directory(folder) if folder else ChatTemplate()
-            llm = TritonLlm(triton, partial(template.render, max_tokens=PROMPT_TOKENS))
+            llm = TritonLlm(triton, template)
             questions["llm"] = partial(triton.model_ready, "llm")
         else:
             llm = elsewhere = OpenAiLlm(

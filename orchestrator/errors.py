@@ -41,6 +41,12 @@ class BackendRejectedError(GoAssistError):
     code = "backend_rejected"
 
 
+class ContextFullError(GoAssistError):
+    """The conversation is longer than the language model can take, and could not be summarised: later, perhaps."""
+
+    code = "context_full"
+
+
 class CapacityError(GoAssistError):
     """No room for another session now (HTTP 503 with Retry-After)."""
 

@@ -30,6 +30,10 @@ class LanguageModel(Protocol):
     def generate(self, messages: Sequence[Message], *, max_tokens: int | None, temperature: float) -> Generation:
         """Answer the chat; `max_tokens` None is the model's own limit. Raises GoAssistError while iterating."""
 
+    def count_tokens(self, messages: Sequence[Message]) -> int:
+        """How many tokens these messages have in a prompt, by the model's tokenizer or estimated: never too few by
+        much."""
+
 
 @dataclass(frozen=True, slots=True)
 class Models:

@@ -218,6 +218,14 @@ class InterruptionJudged:
 
 
 @dataclass(frozen=True, slots=True)
+class ContextSummarised:
+    """A summary stands for so many more items; `error_code`: or could not be made. For metrics only."""
+
+    items: int
+    error_code: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Degraded:
     """The process is under pressure, or no longer. Levels are names of core.pressure.Level in lower case."""
 
@@ -248,6 +256,7 @@ Notification = (
     | TurnMetrics
     | SpeculationDropped
     | InterruptionJudged
+    | ContextSummarised
     | Degraded
     | Failed
 )

@@ -8,7 +8,9 @@ from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
 
 from orchestrator.core.history import Message
 from orchestrator.errors import BackendRejectedError, BackendTimeoutError, BackendUnavailableError, GoAssistError
+from orchestrator.triton.prompt import ChatTemplate
 
+_ESTIMATE = ChatTemplate()  # ChatML, without a tokenizer
 CONNECT_TIMEOUT_S = 5.0
 FIRST_TOKEN_TIMEOUT_S = 15.0
 READY_TIMEOUT_S = 2.0
@@ -89,6 +91,10 @@ class OpenAiLlm:
         not go on in time.
         """
         return OpenAiGeneration(self._stream(messages, max_tokens, temperature))
+
+    def count_tokens(self, messages: Sequence[Message]) -> int:
+        """How many tokens these messages have in a prompt: an estimate, since the server's tokenizer is not here."""
+        return _ESTIMATE.count_messages(messages)
 
     async def _stream(
         self, messages: Sequence[Message], max_tokens: int | None, temperature: float

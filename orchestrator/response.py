@@ -5,7 +5,7 @@ sound flow through bounded queues, so that a slow listener holds back the models
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Protocol
@@ -67,12 +67,15 @@ class Timings:
 
 
 class Response:
-    """Generates and speaks the answer of `turn`. `run` is the task; cancelling it cancels the models' streams."""
+    """Generates and speaks the answer of `turn` to the chat that `messages` gives.
+
+    `run` is the task; cancelling it cancels the models' streams.
+    """
 
     def __init__(
         self,
         turn: int,
-        messages: Sequence[Message],
+        messages: Callable[[], Awaitable[Sequence[Message]]],
         *,
         models: Models,
         config: SessionConfig,
@@ -133,7 +136,7 @@ class Response:
     async def _generate(self) -> None:
         splitter = PhraseSplitter()
         generation = self._models.llm.generate(
-            self._messages, max_tokens=self.config.max_output_tokens, temperature=self.config.temperature
+            await self._messages(), max_tokens=self.config.max_output_tokens, temperature=self.config.temperature
         )
         async with aclosing(generation) as deltas:
             async for delta in deltas:

@@ -10,20 +10,22 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import assert_never
 
 from orchestrator import notifications as told
 from orchestrator.config import SessionConfig
 from orchestrator.core import events as core
 from orchestrator.core.conversation import Conversation
-from orchestrator.core.history import History, Item, Message, Modality
+from orchestrator.core.history import History, Item, Modality
 from orchestrator.core.pressure import Level
 from orchestrator.economy import Economy
 from orchestrator.errors import GoAssistError, InvalidRequestError
 from orchestrator.listener import Listener
 from orchestrator.models import Models
+from orchestrator.recollection import Recollection
 from orchestrator.response import AudioOutput
-from orchestrator.speaker import Speaker, TurnEnd
+from orchestrator.speaker import Messages, Speaker, TurnEnd
 from orchestrator.triton.asr import Transcript
 from orchestrator.turn_rules import endpointing_rules, policy
 from orchestrator.user_turn import UserTurn
@@ -66,6 +68,7 @@ class Session:
         self._turn_end: TurnEnd | None = None
         self._requested = config  # the configuration of the response that was requested last
         self._cancel_reason: told.CancelReason = "turn_detected"
+        self._recollection = Recollection(self.history, models.llm, tasks=self._tasks, notify=notify)
         self._speaker = Speaker(
             tag=self._tag,
             history=self.history,
@@ -273,9 +276,11 @@ class Session:
             case core.Enter(state, previous, turn):
                 at_ms = self._listener.received_ms
                 self._notify(told.StateChanged(state.value, previous.value, turn, at_ms))
+                if state is core.State.LISTENING:
+                    self._recollection.answered(self.config.instructions)
             case core.Speculate(turn, text):
                 config = self._economy.config(self.config)
-                self._speaker.speculate(turn, [*self._messages(config), Message("user", text)], config)
+                self._speaker.speculate(turn, self._messages(config, Item("", "user", text)), config)
             case core.DropSpeculation(turn):
                 self._economy.speculated(wasted=True)
                 self._speaker.drop(turn)
@@ -315,8 +320,9 @@ class Session:
     def _economize(self) -> None:
         self._conversation.set_policy(self._economy.policy(policy(self.config)))
 
-    def _messages(self, config: SessionConfig) -> list[Message]:
-        return self.history.messages(config.instructions)
+    def _messages(self, config: SessionConfig, *said: Item) -> Messages:
+        """The chat so far, and what was said and is not in it yet."""
+        return partial(self._recollection.messages, config.instructions, (*self.history, *said))
 
     def _answers_speech(self, turn: int) -> bool:
         return self._user_turn is not None and self._user_turn.number == turn

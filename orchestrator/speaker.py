@@ -1,7 +1,7 @@
 """The speaking side of a session: the response that is heard, the one that is held, and what of it was heard."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from orchestrator import notifications as told
@@ -12,6 +12,9 @@ from orchestrator.errors import GoAssistError, InvalidRequestError
 from orchestrator.models import Models
 from orchestrator.response import AudioOutput, Response
 from orchestrator.triton.tts import AudioChunk
+
+# Gives the chat that a response answers, once there is room for it.
+Messages = Callable[[], Awaitable[Sequence[Message]]]
 
 # The client's buffer, its loudspeaker and the way back: so long after the last frame its echo may arrive.
 ECHO_S = 0.6
@@ -84,7 +87,7 @@ class Speaker:
         playing = self._answer is not None and self._answer.playing
         return self._output.recent_16k() if playing or self._clock() < self._echo_until else b""
 
-    def speculate(self, turn: int, messages: Sequence[Message], config: SessionConfig) -> None:
+    def speculate(self, turn: int, messages: Messages, config: SessionConfig) -> None:
         """Prepare a response and hold it."""
         response = self._response(turn, messages, config, held=True)
         self._held = response, self._task(response, f"speculate on turn {turn}")
@@ -97,7 +100,7 @@ class Speaker:
             task.cancel()
             self._notify(told.SpeculationDropped(turn, len(response.text), response.held_audio_s))
 
-    def start(self, turn: int, messages: Sequence[Message], config: SessionConfig, end: TurnEnd | None) -> None:
+    def start(self, turn: int, messages: Messages, config: SessionConfig, end: TurnEnd | None) -> None:
         """Begin a response that is heard as soon as it has sound."""
         response = self._response(turn, messages, config, held=False)
         self._announce(response, end).task = self._task(response, f"answer turn {turn}")
@@ -184,7 +187,7 @@ class Speaker:
         self._answer = None
         self._deliver(core.PlaybackFinished(turn))
 
-    def _response(self, turn: int, messages: Sequence[Message], config: SessionConfig, *, held: bool) -> Response:
+    def _response(self, turn: int, messages: Messages, config: SessionConfig, *, held: bool) -> Response:
         return Response(
             turn,
             messages,

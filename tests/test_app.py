@@ -156,7 +156,7 @@ async def test_a_message_that_the_language_model_cannot_take_is_refused_and_the_
         session = (await client.post("/sessions", json={})).json()["session_id"]
         refused = await client.post(f"/sessions/{session}/chat", json={"message": "word " * 6_500})
         answer = await client.post(f"/sessions/{session}/chat", json={"message": "What is your name?"})
-    assert "7168 are the most" in error_of(refused, 400)["message"]
+    assert "7500 are the most" in error_of(refused, 400)["message"]
     assert answer.json()["response"].startswith("My name is GoAssist.")
 
 
@@ -285,6 +285,14 @@ async def test_a_session_is_made_shown_and_ended(ready: RunningOrchestrator) -> 
         assert error_of(again, 400)["param"] == "session_id"
         assert (await client.delete("/sessions/mine")).status_code == 200
         error_of(await client.get("/sessions/mine"), 404)
+
+
+async def test_the_next_message_may_follow_as_soon_as_the_last_is_answered(ready: RunningOrchestrator) -> None:
+    async with http(ready) as client:
+        session = (await client.post("/sessions", json={})).json()["session_id"]
+        for _ in range(20):
+            answer = await client.post(f"/sessions/{session}/chat", json={"message": "What is your name?"})
+            assert answer.status_code == 200, answer.text
 
 
 async def test_a_session_can_chat_without_sound(ready: RunningOrchestrator) -> None:

@@ -1,6 +1,6 @@
 """The conversation so far: items as the Realtime API counts them, and the chat messages made of them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -27,14 +27,20 @@ class Item:
     complete: bool = True
 
 
+# Behind the instructions, so that the prompt begins as before: what is cached of it stays valid.
+_SUMMARY = "What was said earlier in this conversation, in short:"
+
+
 class History:
-    """Ordered items of one conversation.
+    """Ordered items of one conversation, the oldest of which a summary may stand for.
 
     Raises KeyError for an id that is not there and ValueError for one that is there already.
     """
 
     def __init__(self) -> None:
         self._items: list[Item] = []
+        self.summary = ""
+        self._summarised: set[str] = set()  # ids of the items that it stands for
 
     def __iter__(self) -> Iterator[Item]:
         return iter(self._items)
@@ -68,11 +74,27 @@ class History:
     def delete(self, item_id: str) -> None:
         """Remove an item."""
         del self._items[self._index(item_id)]
+        self._summarised.discard(item_id)
 
-    def messages(self, instructions: str) -> list[Message]:
-        """Chat messages: the instructions as the pinned prefix, then every item that has words."""
-        prefix = [Message("system", instructions)] if instructions else []
-        return prefix + [Message(item.role, item.text) for item in self._items if item.text.strip()]
+    def summarise(self, items: Iterable[Item], summary: str) -> None:
+        """From now on `summary` stands for these items and for those that the summary before it stood for."""
+        self.summary = summary
+        self._summarised.update(item.id for item in items)
+
+    def unsummarised(self, items: Iterable[Item] | None = None) -> list[Item]:
+        """The items that have words and no summary; `items`: of these, in place of all."""
+        of = self._items if items is None else items
+        return [item for item in of if item.text.strip() and item.id not in self._summarised]
+
+    def messages(self, instructions: str, items: Iterable[Item] | None = None) -> list[Message]:
+        """Chat messages: the instructions and the summary as the pinned prefix, then every item that has words.
+
+        `items` takes these in place of all, as they were at another moment.
+        """
+        summary = f"{_SUMMARY}\n{self.summary}" if self.summary else ""
+        pinned = "\n\n".join(text for text in (instructions, summary) if text)
+        prefix = [Message("system", pinned)] if pinned else []
+        return prefix + [Message(item.role, item.text) for item in self.unsummarised(items)]
 
     def _index(self, item_id: str) -> int:
         for index, item in enumerate(self._items):

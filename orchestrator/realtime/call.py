@@ -17,6 +17,7 @@ from orchestrator.errors import (
     BackendRejectedError,
     BackendTimeoutError,
     BackendUnavailableError,
+    ContextFullError,
     GoAssistError,
     InvalidRequestError,
 )
@@ -34,7 +35,7 @@ Transport = Literal["webrtc", "websocket", "http"]
 CHAT_TIMEOUT_S = 60.0
 # Why an answer failed, by its code; all else means that the backend was lost.
 _FAILURES: dict[str, type[GoAssistError]] = {
-    each.code: each for each in (InvalidRequestError, BackendRejectedError, BackendTimeoutError)
+    each.code: each for each in (InvalidRequestError, BackendRejectedError, BackendTimeoutError, ContextFullError)
 }
 
 
@@ -88,6 +89,7 @@ class Call:
         )
         self._dispatcher = Dispatcher(self.session, self._events, with_audio=send is not None)
         self._answer: asyncio.Future[told.ResponseFinished] | None = None
+        self._idle = asyncio.Event()  # the agent neither thinks nor speaks
         # Until a peer takes the frames, time passes by the ticker alone.
         self._stop_playout = shared.plane.ticker.add(self._drain)
 
@@ -107,6 +109,7 @@ class Call:
             await self.session.run()
         finally:
             self._stop_playout()
+            self._idle.set()
             if self._answer is not None and not self._answer.done():
                 self._answer.set_exception(BackendUnavailableError(f"the call ended: {self.session.close_reason}"))
             if self._peer is not None:
@@ -162,6 +165,8 @@ class Call:
             self.session.request_response(modality=None if self._peer else "text")
             async with asyncio.timeout(CHAT_TIMEOUT_S):
                 finished = await self._answer
+                if not self._peer:
+                    await self._idle.wait()  # within a frame: so that the next message is not refused
         except TimeoutError as error:
             raise BackendTimeoutError(f"there was no answer within {CHAT_TIMEOUT_S:.0f} s") from error
         finally:
@@ -230,6 +235,8 @@ class Call:
         self._shared.metrics.observe(notification)
         self._events.tell(notification)
         match notification:
+            case told.StateChanged():
+                (self._idle.clear if self.busy else self._idle.set)()
             case told.ResponseFinished():
                 self.turns += notification.status == "completed"
                 if self._answer is not None and not self._answer.done():

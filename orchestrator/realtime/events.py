@@ -73,6 +73,7 @@ class ServerEvents:
             told.Failed: self._failed,
             told.SpeculationDropped: _untold,
             told.InterruptionJudged: _untold,
+            told.ContextSummarised: _untold,
         }
 
     def tell(self, notification: told.Notification) -> None:

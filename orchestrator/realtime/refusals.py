@@ -12,6 +12,7 @@ from orchestrator.errors import (
     BackendTimeoutError,
     BackendUnavailableError,
     CapacityError,
+    ContextFullError,
     GoAssistError,
     InvalidRequestError,
 )
@@ -46,7 +47,7 @@ def answer_of(error: Exception) -> JSONResponse:
             return error_answer(503, error.code, str(error), headers={"Retry-After": str(error.retry_after_s)})
         case BackendTimeoutError():
             return error_answer(504, error.code, str(error))
-        case BackendUnavailableError():
+        case BackendUnavailableError() | ContextFullError():
             return error_answer(503, error.code, str(error), headers={"Retry-After": str(RETRY_AFTER_S)})
         case HTTPException():
             code = _CODES.get(error.status_code, "http_error")

@@ -53,6 +53,7 @@ class Metrics:
         self._dropped = self._counter("speculations_dropped", "Prepared responses that were thrown away")
         self._wasted_chars = self._counter("speculation_wasted_characters", "Text of prepared responses thrown away")
         self._wasted_s = self._counter("speculation_wasted_audio_seconds", "Sound of prepared responses thrown away")
+        self._summaries = self._counter("context_summaries", "Summaries of long conversations, by outcome", "outcome")
         self._errors = self._counter("errors", "Errors that clients were told of, by code", "code")
         self._rejected = self._counter("sessions_rejected", "Sessions refused, by reason", "reason")
         self._started = self._counter("sessions", "Sessions begun, by transport", "transport")
@@ -69,6 +70,7 @@ class Metrics:
             told.ResponseFinished: lambda finished: self._responses.labels(finished.status).inc(),
             told.InterruptionJudged: self._interruption,
             told.SpeculationDropped: self._speculation,
+            told.ContextSummarised: lambda made: self._summaries.labels(made.error_code or "made").inc(),
             told.Failed: lambda failed: self.error(failed.code),
         }
 

@@ -1,13 +1,15 @@
 """Answers from Triton's `llm` model, which has the tensors of Triton's vLLM backend."""
 
 import json
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from orchestrator.core.context import PROMPT_TOKENS
 from orchestrator.core.history import Message
 from orchestrator.triton.client import TritonClient
+from orchestrator.triton.prompt import ChatTemplate
 
 FIRST_TOKEN_TIMEOUT_S = 15.0
 # vLLM writes 16 tokens unless it is told otherwise.
@@ -55,18 +57,18 @@ class TritonGeneration:
 
 
 class TritonLlm:
-    """Writes answers to chats. `prompt` renders messages for the model, see orchestrator.triton.prompt."""
+    """Writes answers to chats, in prompts of `PROMPT_TOKENS` at most. `template` is the model's own."""
 
     def __init__(
         self,
         client: TritonClient,
-        prompt: Callable[[Sequence[Message]], str],
+        template: ChatTemplate,
         *,
         model: str = "llm",
         first_token_timeout_s: float = FIRST_TOKEN_TIMEOUT_S,
     ) -> None:
         self._client = client
-        self._prompt = prompt
+        self._template = template
         self._model = model
         self._timeout_s = first_token_timeout_s
 
@@ -75,11 +77,11 @@ class TritonLlm:
 
         While iterating raises BackendRejectedError for parameters out of range, BackendUnavailableError when Triton is
         lost, BackendTimeoutError when the first token takes too long. InvalidRequestError at once for messages that the
-        model's template refuses.
+        model's template refuses, and for a last one that is too long.
         """
         sampling = {"max_tokens": max_tokens or DEFAULT_MAX_TOKENS, "temperature": temperature}
         inputs = {
-            "text_input": _text(self._prompt(messages)),
+            "text_input": _text(self._template.render(messages, max_tokens=PROMPT_TOKENS)),
             "stream": _true(),
             "exclude_input_in_output": _true(),
             "sampling_parameters": _text(json.dumps(sampling)),
@@ -88,6 +90,10 @@ class TritonLlm:
             "return_num_output_tokens": _true(),
         }
         return TritonGeneration(self._client.stream(self._model, inputs, timeout_s=self._timeout_s))
+
+    def count_tokens(self, messages: Sequence[Message]) -> int:
+        """How many tokens these messages have in a prompt: exactly where the template has its model's tokenizer."""
+        return self._template.count_messages(messages)
 
 
 def _text(value: str) -> NDArray[np.generic]:

@@ -24,10 +24,6 @@ CHATML = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
-CONTEXT_TOKENS = 8192
-"""Of prompt and answer together: max_model_len of the llm model."""
-PROMPT_TOKENS = CONTEXT_TOKENS - 1024
-"""What of them a prompt may have; the rest is the answer's (DEFAULT_MAX_TOKENS of llm.py)."""
 MESSAGE_TOKENS = 8
 """What a template adds to a message: its role and the marks around it (ChatML 5, Llama 3's 5)."""
 CHARACTERS_PER_TOKEN = 4
@@ -118,6 +114,10 @@ class ChatTemplate:
         if self._tokenizer is None:
             return math.ceil(len(text) / CHARACTERS_PER_TOKEN)
         return len(self._tokenizer.encode(text, add_special_tokens=False).ids)
+
+    def count_messages(self, messages: Sequence[Message]) -> int:
+        """How many tokens the messages have in a prompt, the marks between them included."""
+        return sum(self._counted(message.content) + MESSAGE_TOKENS for message in messages)
 
     def _within(self, messages: Sequence[Message], max_tokens: int) -> Sequence[Message]:
         if sum(len(message.content.encode()) + MESSAGE_TOKENS for message in messages) <= max_tokens:

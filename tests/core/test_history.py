@@ -79,3 +79,39 @@ def test_messages_are_the_instructions_and_every_item_with_words() -> None:
         Message("user", "Are you there?"),
     ]
     assert history.messages("")[0] == Message("system", "Be kind.")
+
+
+def test_a_summary_stands_behind_the_instructions_for_the_items_that_it_covers() -> None:
+    history = history_of("a", "b", "c")
+    history.summarise([history["a"], history["b"]], "Two things were said.")
+    pinned, *said = history.messages("Be brief.")
+    assert pinned.role == "system"
+    assert pinned.content.startswith("Be brief.\n\n")
+    assert pinned.content.endswith("\nTwo things were said.")
+    assert said == [Message("user", "text of c")]
+    assert ids(history) == ["a", "b", "c"], "clients still find every item"
+
+
+def test_a_new_summary_stands_for_what_the_last_one_covered_too() -> None:
+    history = history_of("a", "b", "c")
+    history.summarise([history["a"]], "One.")
+    history.summarise([history["b"]], "One and two.")
+    (pinned, last) = history.messages("")
+    assert pinned.content.endswith("One and two.")
+    assert last.content == "text of c"
+
+
+def test_messages_can_be_made_of_the_items_of_an_earlier_moment() -> None:
+    history = history_of("a", "b")
+    earlier = tuple(history)
+    history.add(Item("c", "user", "later"))
+    history.summarise([history["a"]], "One.")
+    assert [message.content for message in history.messages("", earlier)][1:] == ["text of b"]
+
+
+def test_an_id_whose_item_was_deleted_is_no_longer_covered() -> None:
+    history = history_of("a", "b")
+    history.summarise([history["a"]], "One.")
+    history.delete("a")
+    history.add(Item("a", "user", "again"))
+    assert [item.id for item in history.unsummarised()] == ["b", "a"]

@@ -17,6 +17,7 @@ from tritonclient.utils import InferenceServerException
 from orchestrator.core.history import Message
 from orchestrator.triton.client import TritonClient
 from orchestrator.triton.llm import TritonLlm
+from orchestrator.triton.prompt import ChatTemplate
 from tests.engines_heavy.conftest import Serve, environment, tiny_weights
 from tests.engines_heavy.inference import Response, answer, call, metric, refusal, settled, until
 from tests.engines_heavy.processes import descendants, server_process, until_ended
@@ -213,7 +214,7 @@ async def test_the_orchestrators_client_streams_and_aborts(server: RunningTriton
     cancelled = await settled(lambda: metric(server.metrics_url, "goassist_llm_cancelled_total"))
     client = TritonClient(server.grpc_url)
     try:
-        llm = TritonLlm(client, lambda messages: "\n".join(message.content for message in messages))
+        llm = TritonLlm(client, ChatTemplate("{% for message in messages %}{{ message.content }}\n{% endfor %}"))
         answered = llm.generate([Message("user", "Hello there")], max_tokens=5, temperature=0)
         assert [delta async for delta in answered]
         assert answered.input_tokens > 1

@@ -15,11 +15,12 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc.model_config_pb2 import ModelConfig, ModelInput, ModelOutput, ModelSequenceBatching
 
+from orchestrator.core.context import CONTEXT_TOKENS
 from orchestrator.core.history import Message
 from orchestrator.triton.asr import TritonAsr
 from orchestrator.triton.client import TritonClient
 from orchestrator.triton.llm import TritonLlm
-from orchestrator.triton.prompt import CONTEXT_TOKENS, ChatTemplate
+from orchestrator.triton.prompt import ChatTemplate
 from orchestrator.triton.tts import TritonTts
 from tests.servers.recording_triton import TEXT, datatype, run_recording_triton
 
@@ -214,7 +215,7 @@ def test_the_models_code_reads_and_writes_the_tensors_of_its_config(path: Path) 
 
 
 async def ask_llm(client: TritonClient) -> None:
-    generation = TritonLlm(client, ChatTemplate().render).generate([Message("user", "hi")], max_tokens=5, temperature=0)
+    generation = TritonLlm(client, ChatTemplate()).generate([Message("user", "hi")], max_tokens=5, temperature=0)
     assert [delta async for delta in generation] == [TEXT.decode()]
     assert (generation.input_tokens, generation.output_tokens, generation.finish_reason) == (1, 1, TEXT.decode())
 

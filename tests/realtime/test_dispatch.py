@@ -33,7 +33,7 @@ class Conversation:
         config = SessionConfig()
         events = ServerEvents("sess_1", config, self._emit, with_audio=with_audio)
         playout = Playout(on_started=self._nothing, on_finished=self._nothing)
-        models = Models(TritonAsr(triton), TritonLlm(triton, ChatTemplate().render), TritonTts(triton))
+        models = Models(TritonAsr(triton), TritonLlm(triton, ChatTemplate()), TritonTts(triton))
         self.session = Session(
             "sess_1", models=models, detector=VoiceDetector(), config=config, output=playout, notify=events.tell
         )

@@ -29,7 +29,7 @@ async def client(triton: RunningTriton) -> AsyncIterator[TritonClient]:
 
 @pytest.fixture
 def llm(client: TritonClient) -> TritonLlm:
-    return TritonLlm(client, ChatTemplate().render)
+    return TritonLlm(client, ChatTemplate())
 
 
 async def answer(llm: TritonLlm, messages: list[Message], max_tokens: int | None = None) -> str:
@@ -120,20 +120,18 @@ async def test_parameters_out_of_range_are_rejected_and_the_next_answer_works(ll
 async def test_messages_that_the_template_refuses_reach_no_model(client: TritonClient) -> None:
     picky = ChatTemplate("{% if messages[0].role == 'assistant' %}{{ raise_exception('no') }}{% endif %}x")
     with pytest.raises(InvalidRequestError):
-        TritonLlm(client, picky.render).generate([Message("assistant", "Hi")], max_tokens=5, temperature=0)
+        TritonLlm(client, picky).generate([Message("assistant", "Hi")], max_tokens=5, temperature=0)
 
 
 async def test_an_unknown_model_is_rejected(client: TritonClient) -> None:
     with pytest.raises(BackendRejectedError, match="nothing"):
-        await anext(
-            TritonLlm(client, ChatTemplate().render, model="nothing").generate(NAME, max_tokens=5, temperature=0)
-        )
+        await anext(TritonLlm(client, ChatTemplate(), model="nothing").generate(NAME, max_tokens=5, temperature=0))
 
 
 async def test_a_server_that_is_not_there_is_unavailable() -> None:
     client = TritonClient("127.0.0.1:9")
     with pytest.raises(BackendUnavailableError):
-        await anext(TritonLlm(client, ChatTemplate().render).generate(NAME, max_tokens=5, temperature=0))
+        await anext(TritonLlm(client, ChatTemplate()).generate(NAME, max_tokens=5, temperature=0))
     await client.close()
 
 

@@ -170,7 +170,7 @@ def test_instructions_longer_than_the_language_model_takes_are_told(triton: Runn
     told = events(ask(triton, recording("what_is_your_name"), instructions="word " * 7_000))
     assert [event["type"] for event in told] == ["transcript", "error"]
     assert told[-1]["code"] == "invalid_input"
-    assert "7168 are the most" in told[-1]["message"]
+    assert "7500 are the most" in told[-1]["message"]
 
 
 async def test_cancelling_the_turn_cancels_the_answer_and_its_speech(triton: RunningTriton) -> None:
