@@ -5,6 +5,7 @@ seen already, so that they come out of its prefix cache. Only where a turn comes
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 
@@ -13,6 +14,8 @@ from orchestrator.core.context import AMPLE_TOKENS, PROMPT_TOKENS, REQUEST, SUMM
 from orchestrator.core.history import History, Item, Message
 from orchestrator.errors import BackendRejectedError, BackendTimeoutError, ContextFullError, GoAssistError
 from orchestrator.models import LanguageModel
+
+LOGGER = logging.getLogger(__name__)
 
 # A turn waits so long for room; then the user is told.
 WAIT_S = 5.0
@@ -88,6 +91,7 @@ class Recollection:
         finally:
             self._task = None
         if failure is not None:
+            LOGGER.warning("a long conversation could not be summarised: %s", failure)
             self._notify(told.ContextSummarised(0, failure.code))
         return failure
 

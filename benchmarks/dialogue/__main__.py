@@ -10,7 +10,7 @@ import json
 import sys
 from collections import deque
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -24,13 +24,22 @@ CALL_TIMEOUT_S = 180
 
 
 async def perform(
-    scripts: Sequence[Script], url: str, *, api: str = "realtime", calls: int = 1, verbose: bool = False
+    scripts: Sequence[Script],
+    url: str,
+    *,
+    api: str = "realtime",
+    calls: int = 1,
+    verbose: bool = False,
+    observed: list[Observed] | None = None,
 ) -> list[Observed]:
-    """Go through the scripts, `calls` of them at a time; what is seen is told as it goes. `api`: see caller.py."""
+    """Go through the scripts, `calls` of them at a time; what is seen is told as it goes. `api`: see caller.py.
+
+    Returns what was seen, which goes into `observed` call by call, so that nothing is lost of a run that is broken off.
+    """
+    observed = [] if observed is None else observed
     studio = Studio()
     # All sounds are made before the first call: a microphone cannot wait for them.
     waiting = deque(Talk(script, studio) for script in scripts)
-    observed: list[Observed] = []
     judging = asyncio.Lock()  # the voices are not re-entrant
 
     async def line() -> None:
@@ -69,12 +78,15 @@ def main() -> None:
         scripts = tuple(each for each in scripts if each.name.startswith(tuple(options.only)))
         if not scripts:
             sys.exit("no such script; there are: " + ", ".join(each.name for each in daily()))
-    with nullcontext(options.url) if options.url else RunningAgent() as url:
-        observed = asyncio.run(perform(scripts, url, calls=options.calls, verbose=options.verbose))
+    observed: list[Observed] = []
+    with nullcontext(options.url) if options.url else RunningAgent() as url, suppress(KeyboardInterrupt):
+        asyncio.run(perform(scripts, url, calls=options.calls, verbose=options.verbose, observed=observed))
     results = rows(observed)
     print("\n" + table(results))
     if options.json:
         options.json.write_text(json.dumps([asdict(each) for each in observed], indent=1) + "\n")
+    if len(observed) < len(scripts):
+        sys.exit(f"broken off after {len(observed)} of {len(scripts)} calls")
     sys.exit(any(row.met is False for row in results))
 
 

@@ -4,7 +4,7 @@
 
 The scripts in which the caller only talks and listens, held with GoAssist (embedded profile: it has to recognise the
 words itself) and with pipecat, whose recogniser is a stand-in that needs 30 ms and knows the words; its turn model and
-voice detection are its own and hear the same sound. Takes about six minutes for all three.
+voice detection are its own and hear the same sound. Takes about twelve minutes for all three.
 """
 
 import argparse
