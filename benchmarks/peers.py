@@ -17,7 +17,16 @@ from typing import Any
 
 from benchmarks.comparison import FIGURES, carried, markdown
 from benchmarks.machine import machine
-from benchmarks.servers import MeasurementError, Server, goassist, load, other_cores, pipecat, running
+from benchmarks.servers import (
+    MeasurementError,
+    Server,
+    end_servers_when_told,
+    goassist,
+    load,
+    other_cores,
+    pipecat,
+    running,
+)
 
 SINGLE = {
     "conversation": ("-n", "1", "--turns", "6"),
@@ -76,6 +85,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8801)
     parser.add_argument("--json", type=Path, help="keep all figures in this file")
     options = parser.parse_args()
+    end_servers_when_told()
     servers = [SERVERS[name](options.cpu) for name in options.servers]
     written: Measured = {"machine": machine(), "figures": {}}
     if options.json and options.json.exists():

@@ -58,6 +58,11 @@ def other_cores(cpu: int) -> set[int]:
     return cores - {cpu} or cores
 
 
+def end_servers_when_told() -> None:
+    """Let SIGTERM end this process as Ctrl-C does, so that no server is left behind."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
 def settle(cores: set[int], process: int = 0) -> None:
     """Keep a process (0: this one) to these cores, and let it go first where we may decide that."""
     os.sched_setaffinity(process, cores)

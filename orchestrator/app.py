@@ -19,6 +19,7 @@ from starlette.types import Scope
 
 from orchestrator import probes
 from orchestrator.admission import Admission
+from orchestrator.core.experience import Experience
 from orchestrator.core.pressure import Level
 from orchestrator.errors import GoAssistError
 from orchestrator.gate import Gate
@@ -113,6 +114,7 @@ async def _lifespan(
             stack.push_async_callback(elsewhere.close)
             questions["llm"] = elsewhere.ready
         models = Models(TritonAsr(triton), llm, TritonTts(triton), TritonTurn(triton))
+        experience = Experience()
         plane = MediaPlane(hosts=settings.webrtc_hosts)
         registry: Registry[Call] = Registry(
             max_sessions=settings.max_concurrent_sessions,
@@ -134,11 +136,16 @@ async def _lifespan(
             registry=registry,
             admission=admission,
             readiness=ReadinessCheck({"triton": triton.server_ready, **questions}),
-            shared=Shared(models, VoiceDetector(), plane, metrics, admission.note_model_delay),
+            shared=Shared(models, VoiceDetector(), plane, metrics, experience, admission.note_model_delay),
             keys=Keys(revealed(settings.api_key), secret=worker.secret if worker else None),
             worker=worker,
         )
-        metrics.watch(sessions=lambda: len(registry), ticker=plane.ticker, level=lambda: admission.level)
+        metrics.watch(
+            sessions=lambda: len(registry),
+            ticker=plane.ticker,
+            level=lambda: admission.level,
+            distrusts=lambda: experience.distrusts,
+        )
         build_models()
         # What lives as long as the process is not looked at again: a full collection among many calls takes 60 ms.
         gc.collect()

@@ -24,6 +24,7 @@ from orchestrator.core.events import (
     SpeechStarted,
     TurnEnded,
 )
+from orchestrator.core.experience import Experience
 from orchestrator.core.interruption import Interruption, Verdict
 from orchestrator.echo import EchoGuard
 from orchestrator.errors import GoAssistError
@@ -90,6 +91,7 @@ class Listener:
         tasks: asyncio.TaskGroup,
         clock: Callable[[], float],
         rules: Rules,
+        experience: Experience | None = None,
         interruption_rules: interruption.Rules | None = None,
         language: str | None = None,
         hotwords: str | None = None,
@@ -101,7 +103,7 @@ class Listener:
         self._judge = judge
         self._tasks = tasks
         self._clock = clock
-        self._endpointer = Endpointer(rules)
+        self._endpointer = Endpointer(rules, experience)
         self._interruption_rules = interruption_rules
         self._echo = EchoGuard()
         self._voice = detector.open(self._voice_detected)

@@ -17,6 +17,7 @@ from orchestrator import notifications as told
 from orchestrator.config import SessionConfig
 from orchestrator.core import events as core
 from orchestrator.core.conversation import Conversation
+from orchestrator.core.experience import Experience
 from orchestrator.core.history import History, Item, Modality
 from orchestrator.core.pressure import Level
 from orchestrator.economy import Economy
@@ -48,6 +49,7 @@ class Session:
         config: SessionConfig,
         output: AudioOutput,
         notify: Callable[[told.Notification], None],
+        experience: Experience | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.id = session_id
@@ -87,6 +89,7 @@ class Session:
             tasks=self._tasks,
             clock=clock,
             rules=endpointing_rules(config),
+            experience=experience,
             language=config.language,
             hotwords=config.hotwords,
         )

@@ -10,10 +10,12 @@ from orchestrator.core.memory import Policy
 NEVER_MS = 3_600_000
 
 _EAGERNESS = {
-    "low": Rules(complete_ms=600, unclear_ms=1200, dictated_ms=2000, trailing_ms=2400, unheard_ms=1200),
+    "low": Rules(
+        complete_ms=600, unclear_ms=1200, dictated_ms=2000, trailing_ms=2400, unheard_ms=1200, hesitant_ms=1200
+    ),
     "medium": Rules(),
     "auto": Rules(),
-    "high": Rules(complete_ms=200, unclear_ms=360, dictated_ms=900, trailing_ms=1000, unheard_ms=480),
+    "high": Rules(complete_ms=200, unclear_ms=360, dictated_ms=900, trailing_ms=1000, unheard_ms=480, hesitant_ms=360),
 }
 
 

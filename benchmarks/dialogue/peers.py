@@ -18,7 +18,7 @@ from benchmarks.dialogue.agent import RunningAgent
 from benchmarks.dialogue.report import side_by_side
 from benchmarks.dialogue.script import turn_taking
 from benchmarks.dialogue.talk import Observed
-from benchmarks.servers import MeasurementError, pipecat, running
+from benchmarks.servers import MeasurementError, end_servers_when_told, pipecat, running
 
 NAMES = {"goassist": "GoAssist", "pipecat": "pipecat, default", "pipecat-vad": "pipecat, VAD only"}
 
@@ -42,13 +42,18 @@ def main() -> None:
     parser.add_argument("--cpu", type=int, default=0, help="pipecat's core (0)")
     parser.add_argument("-v", "--verbose", action="store_true", help="tell what was said and done")
     options = parser.parse_args()
+    end_servers_when_told()
     scripts = turn_taking()
     seen: dict[str, list[Observed]] = {}
-    for server in options.servers:
-        print(f"{NAMES[server]}:", flush=True)
-        with answering(server, cpu=options.cpu, port=options.port) as (url, api):
-            seen[NAMES[server]] = asyncio.run(perform(scripts, url, api=api, calls=2, verbose=options.verbose))
-    print("\n" + side_by_side(seen))
+    try:
+        for server in options.servers:
+            print(f"{NAMES[server]}:", flush=True)
+            seen[NAMES[server]] = []
+            with answering(server, cpu=options.cpu, port=options.port) as (url, api):
+                talking = perform(scripts, url, api=api, calls=2, verbose=options.verbose, observed=seen[NAMES[server]])
+                asyncio.run(talking)
+    finally:  # of a run that is broken off, too
+        print("\n" + side_by_side(seen))
 
 
 if __name__ == "__main__":

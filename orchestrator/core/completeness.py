@@ -36,6 +36,8 @@ _PREPOSITIONS = {"of", "to", "for", "with", "at", "from", "into", "onto", "by", 
 _PREPOSITIONS |= {"during", "without", "under", "near"}
 _PARTICLES = {"in", "on", "over", "through", "around"}
 _AUXILIARIES = {"is", "are", "was", "were", "am", "be", "been", "will", "would", "could", "should", "can", "may"}
+_FINITE = {"is", "are", "was", "were", "am"}
+_MODALS = {"will", "would", "could", "should", "can", "may"}
 _SUBJECTS = {"i", "we", "they", "he", "she"}
 _PRONOUNS = _SUBJECTS | {"it", "you", "that", "this", "there", "who", "what"}
 _DEMONSTRATIVES = {"this", "that", "these", "those", "some", "any", "each", "another", "her"}
@@ -107,8 +109,14 @@ def _by_words(words: list[str]) -> Completeness:
     after_question = any(word in _QUESTION_WORDS for word in words[:-1])
     if last in _PARTICLES and words[0] in _PUT:
         return _COMPLETE
+    if last in _FINITE and previous in _SUBJECTS | {"it", "you", "that", "this"} and after_question:
+        return _COMPLETE  # 'I wonder what time it is'
+    if last in _MODALS and previous in _PRONOUNS and len(words) > 3 and not after_question:
+        return _UNCLEAR if "as" in words else _TRAILING  # 'as soon as you can'; but 'I think we should …'
     if last in _PARTICLES | _AUXILIARIES:
         return _UNCLEAR if after_question or previous in _PRONOUNS else _TRAILING
+    if (last == "from" and "where" in words) or (last == "for" and "what" in words):
+        return _COMPLETE
     if last in _PREPOSITIONS:
         return _UNCLEAR if after_question else _TRAILING
     if last in _SUBJECTS:
@@ -119,6 +127,12 @@ def _by_words(words: list[str]) -> Completeness:
         return _UNCLEAR if after_question or {"all", "if"} & set(words) else _TRAILING
     if not after_question and previous == "to" and last in _OPEN_VERBS:
         return _TRAILING
+    if words[-3:-1] == ["time", "to"] and last not in _OPEN_VERBS:
+        return _COMPLETE
+    if last == "come" and "where" in words:
+        return _UNCLEAR
+    if last == "more" and {"need", "want", "have", "take", "buy", "add"} & set(words):
+        return _TRAILING  # 'I need a little more …'; but 'tell me more'
     if not after_question and (last in _QUANTIFIERS or _goes_on(previous, last)):
         return _UNCLEAR
     if last in ("so", "then", "well"):

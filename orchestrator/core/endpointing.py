@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from orchestrator.core.completeness import Completeness, completeness
 from orchestrator.core.endpointing_rules import SAMPLE_RATE, Rules
+from orchestrator.core.experience import OF_ONE_SPEAKER, Experience
 from orchestrator.core.loudness import Loudness
 
 
@@ -61,10 +62,15 @@ Signal = Began | Hesitated | Paused | Lasted | Resumed | Ended
 
 
 class Endpointer:
-    """One speaker's endpointing: push windows in order, get signals. Time stands still between windows."""
+    """One speaker's endpointing: push windows in order, get signals. Time stands still between windows.
 
-    def __init__(self, rules: Rules | None = None) -> None:
+    `experience` is what other speakers taught; this one adds to it.
+    """
+
+    def __init__(self, rules: Rules | None = None, experience: Experience | None = None) -> None:
         self.rules = rules or Rules()
+        self._experience = experience or Experience()
+        self._lessons = 0  # what was added to it
         self.speaking = False  # an utterance is open
         self.voice = False  # the last window held voice
         self._voiced = 0  # samples of unbroken voice before the onset
@@ -82,7 +88,10 @@ class Endpointer:
         self._trusted = True  # the recogniser is sure of them
         self._opinion: float | None = None  # the end-of-turn model's, of the present pause
         self._opinion_due = False  # it was asked
-        self._vain_doubts = 0  # of this speaker's ends, less the doubts that were right
+        # Of this speaker's ends, less the doubts that were right.
+        self._vain_doubts = self.rules.vain_doubts if self._experience.distrusts else 0
+        self._wrongly_sure = 0  # the model, of this speaker's pauses, less the times when it was rightly so
+        self._hesitant = False  # the speaker has paused in this utterance
 
     @property
     def in_pause(self) -> bool:
@@ -140,6 +149,8 @@ class Endpointer:
         if self.rules.fixed_ms is not None:
             return self.rules.fixed_ms
         wait_ms = self._wait_ms()
+        if self._hesitant and not self._convinced and (self._trusted or self._words is None):
+            wait_ms = max(wait_ms, self.rules.hesitant_ms)
         return max(wait_ms, self.rules.patient_ms) if self._patience else wait_ms
 
     def _wait_ms(self) -> int:
@@ -161,8 +172,7 @@ class Endpointer:
                 return rules.complete_ms
             if by_words > rules.unheard_ms:
                 return rules.unclear_ms
-            sure = self._words is None or self._opinion >= rules.model_sure
-            return rules.agreed_ms if sure else min(by_words, rules.inclined_ms)
+            return rules.agreed_ms if self._words is None or self._convinced else min(by_words, rules.inclined_ms)
         if self._doubted:
             if complete:
                 return rules.complete_ms if self._discredited else rules.doubted_ms
@@ -172,6 +182,15 @@ class Endpointer:
     @property
     def _doubted(self) -> bool:
         return self._opinion is not None and self._opinion <= self.rules.model_incomplete
+
+    @property
+    def _sure(self) -> bool:
+        return self._opinion is not None and self._opinion >= self.rules.model_sure
+
+    @property
+    def _convinced(self) -> bool:
+        """The model is sure that the turn is complete, and was not wrong in that about this speaker."""
+        return self._sure and not self._wrongly_sure
 
     @property
     def _discredited(self) -> bool:
@@ -203,10 +222,10 @@ class Endpointer:
         if not self.speaking:
             return self._wait_for_onset(voice, end_sample, window)
         if voice:
-            self._silent_since = None
+            paused_at, self._silent_since = self._silent_since, None
             if self._hesitated:
-                if self._doubted:
-                    self._vain_doubts = max(0, self._vain_doubts - 1)
+                assert paused_at is not None
+                self._went_on(end_sample - window - paused_at)
                 self._hesitated = self._paused = self._lasted = self._opinion_due = False
                 self._opinion = None
                 return [Resumed(end_sample - window)]
@@ -241,7 +260,7 @@ class Endpointer:
         self.speaking = self._hesitated = self._paused = self._lasted = self._opinion_due = False
         self._voiced, self._silent_since, self._opinion = 0, None, None
         self._words, self._trusted = None, True
-        self._goes_on = False
+        self._goes_on = self._hesitant = False
 
     def _is_voice(self, probability: float) -> bool:
         if not self.speaking:
@@ -261,6 +280,21 @@ class Endpointer:
         # The prefix is silence: it does not reach into the speech before it.
         return [Began(max(self._last_speech, onset - self.rules.prefix_ms * SAMPLE_RATE // 1000))]
 
+    def _went_on(self, pause: int) -> None:
+        """The silence was a pause of so many samples: what is to be learned from it."""
+        if self._doubted:
+            self._vain_doubts = max(0, self._vain_doubts - 1)
+            self._learn(vain=False)
+        if self._sure:
+            self._wrongly_sure = 1
+        if pause * 1000 >= self.rules.hesitation_lasts_ms * SAMPLE_RATE:
+            self._hesitant = True
+
+    def _learn(self, *, vain: bool) -> None:
+        if self._words is Completeness.COMPLETE and self._trusted and self._lessons < OF_ONE_SPEAKER:
+            self._lessons += 1
+            self._experience.doubted(vain=vain)
+
     def _silent_ms(self) -> int:
         assert self._silent_since is not None
         return (self._until - self._silent_since) * 1000 // SAMPLE_RATE
@@ -270,6 +304,9 @@ class Endpointer:
             return []
         if self._doubted:
             self._vain_doubts = min(self.rules.vain_doubts, self._vain_doubts + 1)
+            self._learn(vain=True)
+        if self._sure:
+            self._wrongly_sure = 0
         self._loudness.end_turn()
         self._patience = max(0, self._patience - 1)
         self._ended_at = self._until

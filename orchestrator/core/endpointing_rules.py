@@ -44,6 +44,10 @@ class Rules:
     denied_ms: int = 1800
     # A speaker whose ends the model doubted so many times more often in vain than rightly is judged by words alone.
     vain_doubts: int = 2
+    # Who has paused in this turn, for `hesitation_lasts_ms` at least, may well pause again: the turn's end waits
+    # `hesitant_ms`, unless the model is sure, and was not sure in vain before.
+    hesitation_lasts_ms: int = 200
+    hesitant_ms: int = 840
     # While the agent is heard, sound so far under the speaker's usual loudest is somebody else in the background. Where
     # a voice stays `distant_db` under it, that is a background that was a little louder, and no reason to pause the
     # agent again before it has been quiet for `wary_ms`. The onset is given less: many words begin softly.

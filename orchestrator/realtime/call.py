@@ -10,6 +10,7 @@ from typing import Literal
 from orchestrator import notifications as told
 from orchestrator.config import SessionConfig
 from orchestrator.core.events import State
+from orchestrator.core.experience import Experience
 from orchestrator.core.history import Item
 from orchestrator.core.pressure import Level
 from orchestrator.economy import effect
@@ -47,6 +48,7 @@ class Shared:
     detector: VoiceDetector
     plane: MediaPlane
     metrics: Metrics
+    experience: Experience
     model_delayed: Callable[[float], None]  # is told of each turn's longest wait for a model, in seconds
 
 
@@ -83,6 +85,7 @@ class Call:
             call_id,
             models=shared.models,
             detector=shared.detector,
+            experience=shared.experience,
             config=config,
             output=self._playout,
             notify=self._notify,

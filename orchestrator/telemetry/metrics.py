@@ -64,6 +64,11 @@ class Metrics:
             "Level of backpressure, 0 (normal) to 5 (calls are refused)",
             registry=self.registry,
         )
+        self._distrusts = Gauge(
+            "goassist_endpointing_by_words",
+            "Whether new callers' turns end by their words alone, since the turn model doubted others' in vain",
+            registry=self.registry,
+        )
         self._observers: dict[type, Callable[[Any], None]] = {
             told.TurnMetrics: self._turn,
             told.TranscriptCompleted: lambda _: self._turns.inc(),
@@ -80,9 +85,12 @@ class Metrics:
         if observer is not None:
             observer(notification)
 
-    def watch(self, *, sessions: Callable[[], int], ticker: Ticker, level: Callable[[], int]) -> None:
+    def watch(
+        self, *, sessions: Callable[[], int], ticker: Ticker, level: Callable[[], int], distrusts: Callable[[], bool]
+    ) -> None:
         """Read these at each scrape."""
         self._level.set_function(level)
+        self._distrusts.set_function(distrusts)
         self._active.set_function(sessions)
         self.registry.register(_FrameLateness(ticker))
 

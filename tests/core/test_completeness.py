@@ -9,11 +9,14 @@ COMPLETE = [
     "thank you", "how are you", "turn the lights on", "i think so", "go ahead", "i feel tired today", "What is it for?",
     "Paris.", "where do you live", "repeat that again please", "good morning", "come in", "who is that", "turn around",
     "what do you want to know", "how can i help", "what are you doing", "i do not understand", "what do you think",
+    "where do you come from", "what are you looking for", "i would like to know what time it is", "i wonder who she is",
+    "i need a little more time to think",
 ]  # fmt: skip
 UNCLEAR = [
-    "where do you come from", "what are you looking for", "yes it is", "music", "i like this", "who are they",
+    "can you tell me where you come", "as soon as you can", "yes i can", "yes it is", "music", "i like this",
+    "who are they",
     "that's what i want", "set a timer for five", "it is cold though", "i don't know why", "so am i",
-    "i want to learn", "my mother is coming", "i need a little more", "tell me more", "what are you talking about",
+    "i want to learn", "my mother is coming", "tell me a little more", "what are you talking about",
 ]  # fmt: skip
 DICTATED = ["my number is five five", "four oh two", "it is b c d", "20 24", "my code is 4 7", "7"]
 TRAILING = [
@@ -21,7 +24,7 @@ TRAILING = [
     "well", "tell me", "can you please", "it was like", "john dot smith at gmail dot", "if i were a", "hey can you",
     "and so then", "because i think that", "I need a...", "bread, butter,", "my name is.", "the capital of",
     "we were in", "two times as", "i would like to know", "what do you think about", "tell me something about",
-    "i am going to buy",
+    "i am going to buy", "i think we should", "i need a little more", "i do not know if i can",
 ]  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from orchestrator.core.endpointing import (
     Signal,
 )
 from orchestrator.core.endpointing_rules import Rules
+from orchestrator.core.experience import Experience
 
 DEFAULT = Rules()
 WINDOW = 512
@@ -27,8 +28,8 @@ SPEECH, SILENCE, LINGERING = (0.95, -25.0), (0.02, -70.0), (0.9, -60.0)
 class Microphone:
     """Pushes windows into an endpointer and keeps every signal."""
 
-    def __init__(self, rules: Rules | None = None) -> None:
-        self.endpointer = Endpointer(rules)
+    def __init__(self, rules: Rules | None = None, *, experience: Experience | None = None) -> None:
+        self.endpointer = Endpointer(rules, experience)
         self.position = 0
         self.signals: list[Signal] = []
 
@@ -96,7 +97,7 @@ def test_a_gap_inside_a_word_is_no_pause() -> None:
     ("text", "wait"),
     [
         ("what time is it", DEFAULT.complete_ms),
-        ("where do you come from", DEFAULT.unclear_ms),
+        ("what are you talking about", DEFAULT.unclear_ms),
         ("my number is five five", DEFAULT.dictated_ms),
         ("and then i", DEFAULT.trailing_ms),
         ("", DEFAULT.unheard_ms),
@@ -130,14 +131,14 @@ def test_of_another_language_the_punctuation_decides() -> None:
 @pytest.mark.parametrize(
     ("text", "opinion", "wait"),
     [
-        ("where do you come from", 0.9, DEFAULT.agreed_ms),
-        ("where do you come from", 0.7, DEFAULT.inclined_ms),
+        ("what are you talking about", 0.9, DEFAULT.agreed_ms),
+        ("what are you talking about", 0.7, DEFAULT.inclined_ms),
         ("and then i", 0.9, DEFAULT.unclear_ms),
         ("what time is it", 0.1, DEFAULT.doubted_ms),
         ("what time is it", 0.5, DEFAULT.complete_ms),
         ("and then i", 0.1, DEFAULT.trailing_ms),
         ("", 0.9, DEFAULT.agreed_ms),
-        ("where do you come from", 0.1, DEFAULT.incomplete_ms),
+        ("what are you talking about", 0.1, DEFAULT.incomplete_ms),
     ],
 )
 def test_the_end_of_turn_model_shortens_or_lengthens_the_wait(text: str, opinion: float, wait: int) -> None:
@@ -148,7 +149,7 @@ def test_the_end_of_turn_model_shortens_or_lengthens_the_wait(text: str, opinion
     assert wait <= passed_ms + microphone.silence_until_the_end_ms() <= wait + WINDOW_MS
 
 
-@pytest.mark.parametrize("text", ["what time is it", "and then i", "where do you come from", "five five"])
+@pytest.mark.parametrize("text", ["what time is it", "and then i", "what are you talking about", "five five"])
 @pytest.mark.parametrize(
     ("opinion", "wait"),
     [
@@ -238,6 +239,57 @@ def test_of_such_a_speaker_even_guessed_words_tell_more_than_the_model() -> None
     assert end_ms("and then i") >= DEFAULT.incomplete_ms
 
 
+def pausing(microphone: Microphone, ms: int, opinion: float | None = None) -> None:
+    """A pause of so many ms, which the model may judge, and speech again."""
+    signals = microphone.hears(SILENCE, ms)
+    if opinion is not None:
+        signals += microphone.endpointer.judge(opinion)
+    assert not any(isinstance(signal, Ended) for signal in signals + microphone.hears(SPEECH, 640))
+
+
+@pytest.mark.parametrize(
+    ("pause_ms", "opinion", "wait_ms"),
+    [
+        (96, None, DEFAULT.complete_ms),
+        (192, None, DEFAULT.complete_ms),
+        (224, None, DEFAULT.hesitant_ms),
+        (320, None, DEFAULT.hesitant_ms),
+        (320, DEFAULT.model_sure - 0.05, DEFAULT.hesitant_ms),
+        (320, DEFAULT.model_sure, DEFAULT.complete_ms),
+    ],
+)
+def test_who_has_paused_in_a_turn_may_pause_again_unless_the_model_is_sure(
+    pause_ms: int, opinion: float | None, wait_ms: int
+) -> None:
+    microphone = speaking("I went to")
+    pausing(microphone, pause_ms)
+    microphone.endpointer.hear("I went to the market")
+    microphone.hears(SILENCE, 128)
+    microphone.endpointer.judge(opinion)
+    assert microphone.endpointer.wait_ms() == wait_ms
+    microphone.silence_until_the_end_ms()
+    microphone.hears(SPEECH, 960)
+    microphone.endpointer.hear("what time is it")
+    assert microphone.endpointer.wait_ms() == DEFAULT.complete_ms, "the next turn begins anew"
+
+
+def test_a_model_that_was_sure_in_vain_convinces_nobody_until_it_was_right() -> None:
+    microphone = speaking("I went to")
+    pausing(microphone, 320, opinion=0.99)
+    waits = []
+    for _ in range(2):
+        microphone.endpointer.hear("I went to the market")
+        microphone.hears(SILENCE, 128)
+        microphone.endpointer.judge(0.99)
+        waits.append(microphone.endpointer.wait_ms())
+        microphone.silence_until_the_end_ms()
+        microphone.hears(SILENCE, 960)
+        microphone.hears(SPEECH, 960)
+        microphone.endpointer.hear("I went to")
+        pausing(microphone, 320)
+    assert waits == [DEFAULT.hesitant_ms, DEFAULT.complete_ms]
+
+
 def known() -> Microphone:
     """A speaker whose level is known from a turn."""
     microphone = speaking("what time is it")
@@ -314,7 +366,7 @@ def test_a_sound_that_is_forgotten_at_its_onset_makes_nobody_wait() -> None:
 
 
 def test_a_second_opinion_takes_the_firsts_place() -> None:
-    microphone = speaking("where do you come from")
+    microphone = speaking("what are you talking about")
     microphone.hears(SILENCE, 128)
     assert microphone.endpointer.judge(0.1) == []
     assert Lasted(30 * WINDOW) in microphone.hears(SILENCE, 256)

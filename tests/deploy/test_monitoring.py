@@ -48,7 +48,7 @@ def families(page: str) -> set[str]:
 
 def test_every_metric_of_the_orchestrator_that_is_looked_at_exists() -> None:
     metrics = Metrics()
-    metrics.watch(sessions=lambda: 0, ticker=Ticker(), level=lambda: 0)
+    metrics.watch(sessions=lambda: 0, ticker=Ticker(), level=lambda: 0, distrusts=lambda: False)
     wanted = {name for name in named() if not name.startswith("nv_") and of_model(name) is None}
     assert len(wanted) > 15
     assert wanted - families(metrics.exposition().decode()) == set()
@@ -56,7 +56,7 @@ def test_every_metric_of_the_orchestrator_that_is_looked_at_exists() -> None:
 
 def test_every_metric_of_the_orchestrator_can_be_looked_at() -> None:
     metrics = Metrics()
-    metrics.watch(sessions=lambda: 0, ticker=Ticker(), level=lambda: 0)
+    metrics.watch(sessions=lambda: 0, ticker=Ticker(), level=lambda: 0, distrusts=lambda: False)
     own = {name for name in families(metrics.exposition().decode()) if name.startswith("goassist_")}
     # Of HTTP requests what matters to callers is told by the sessions begun, refused and failed.
     assert own - named() <= {"goassist_http_requests_total"}

@@ -1,0 +1,73 @@
+from orchestrator.core.endpointing_rules import Rules
+from orchestrator.core.experience import LEAST, OF_ONE_SPEAKER, REMEMBERED, Experience
+from tests.core.test_endpointing import SILENCE, SPEECH, Microphone
+
+DEFAULT = Rules()
+DOUBT = 0.05
+
+
+def taught(*vain: bool) -> Experience:
+    experience = Experience()
+    for each in vain:
+        experience.doubted(vain=each)
+    return experience
+
+
+def first_wait_ms(experience: Experience) -> int:
+    """How long a new speaker's first complete sentence waits, which the model doubts."""
+    microphone = Microphone(experience=experience)
+    microphone.hears(SPEECH, 960)
+    microphone.endpointer.hear("what time is it")
+    microphone.hears(SILENCE, 128)
+    microphone.endpointer.judge(DOUBT)
+    return microphone.endpointer.wait_ms()
+
+
+def test_the_model_is_believed_until_its_doubts_were_in_vain_for_the_most_part() -> None:
+    assert not taught(*[True] * (LEAST - 1)).distrusts
+    assert taught(*[True] * LEAST).distrusts
+    assert not taught(*[True] * LEAST, *[False] * LEAST).distrusts
+
+
+def test_old_lessons_are_forgotten() -> None:
+    assert not taught(*[True] * REMEMBERED, *[False] * REMEMBERED).distrusts
+
+
+def test_a_new_speaker_is_judged_as_the_earlier_ones_taught() -> None:
+    assert first_wait_ms(Experience()) == DEFAULT.doubted_ms
+    assert first_wait_ms(taught(*[True] * LEAST)) == DEFAULT.complete_ms
+
+
+def test_one_doubt_that_was_right_restores_the_trust_in_this_speakers_case() -> None:
+    microphone = Microphone(experience=taught(*[True] * LEAST))
+    microphone.hears(SPEECH, 960)
+    microphone.endpointer.hear("I went to")
+    microphone.hears(SILENCE, 160)
+    microphone.endpointer.judge(DOUBT)
+    microphone.hears(SPEECH, 640)
+    microphone.endpointer.hear("I went to the market")
+    microphone.hears(SILENCE, 160)
+    microphone.endpointer.judge(DOUBT)
+    assert microphone.endpointer.wait_ms() == DEFAULT.doubted_ms
+
+
+def test_speakers_teach_by_complete_sentences_and_none_of_them_more_than_others() -> None:
+    experience = Experience()
+    talkative = Microphone(experience=experience)
+    for _ in range(3 * OF_ONE_SPEAKER):
+        talkative.hears(SPEECH, 960)
+        talkative.endpointer.hear("what time is it")
+        talkative.hears(SILENCE, 128)
+        talkative.endpointer.judge(DOUBT)
+        talkative.silence_until_the_end_ms()
+        talkative.hears(SILENCE, 960)
+    assert not experience.distrusts
+    for _ in range(LEAST - OF_ONE_SPEAKER):
+        other = Microphone(experience=experience)
+        other.hears(SPEECH, 960)
+        other.endpointer.hear("tell me a story")
+        other.hears(SILENCE, 128)
+        other.endpointer.judge(DOUBT)
+        assert not experience.distrusts
+        other.silence_until_the_end_ms()
+    assert experience.distrusts
