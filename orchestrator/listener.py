@@ -191,6 +191,7 @@ class Listener:
                 assert self._turn is not None
                 self._turn.last_speech = since
                 self._turn.asked.put_nowait(Ask.FLUSH)
+                self._endpointer.expect_words()
                 self._ask_judge(self._turn, since)
             case Lasted(since):
                 assert self._turn is not None
@@ -301,7 +302,8 @@ class Listener:
     def _weigh(self, turn: UserTurn, transcript: Transcript) -> None:
         """What the words mean for the turn's end, which may be now."""
         if turn is self._turn:
-            self._act_all(self._endpointer.hear(transcript.text, transcript.confidence))
+            final = transcript.is_final
+            self._act_all(self._endpointer.hear(transcript.text, transcript.confidence, final=final))
 
     async def _attend(self, turn: UserTurn) -> None:
         """Own one utterance's recognition, from its first sound to its final transcript."""

@@ -119,6 +119,8 @@ def _by_words(words: list[str]) -> Completeness:
         return _COMPLETE
     if last in _PREPOSITIONS:
         return _UNCLEAR if after_question else _TRAILING
+    if last in _SUBJECTS | {"you"} and previous in {"me", "him", "us", "them"}:
+        return _TRAILING  # 'can you tell me you …' begins a clause
     if last in _SUBJECTS:
         return _UNCLEAR if previous in _AUXILIARIES else _TRAILING
     if last in _DEMONSTRATIVES:
@@ -139,6 +141,8 @@ def _by_words(words: list[str]) -> Completeness:
         return _UNCLEAR if previous else _TRAILING
     if last == "like":
         return _COMPLETE if asks else _UNCLEAR
+    if last in ("what", "which") and previous in {"me", "us", "him", "them", "know", "wonder"}:
+        return _TRAILING
     if last in _QUESTION_WORDS | {"though", "really", "maybe"}:
         return _UNCLEAR
     return _COMPLETE if len(words) >= 3 or words[0] in _WHOLE or last in _WHOLE else _UNCLEAR

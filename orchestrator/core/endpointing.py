@@ -75,6 +75,8 @@ class Endpointer:
         self.voice = False  # the last window held voice
         self._voiced = 0  # samples of unbroken voice before the onset
         self._silent_since: int | None = None
+        self._quiet = False  # the detector has heard nothing since
+        self._stirs = False  # it hears something again
         self._last_speech = 0  # of the utterance before this one
         self._hesitated = False
         self._paused = False
@@ -86,8 +88,11 @@ class Endpointer:
         self._loudness = Loudness()
         self._words: Completeness | None = None  # how complete they sound; None while there are none
         self._trusted = True  # the recogniser is sure of them
+        self._plausible = True  # or at least not wholly unsure
         self._opinion: float | None = None  # the end-of-turn model's, of the present pause
         self._opinion_due = False  # it was asked
+        self._words_due = False  # the recogniser was
+        self._words_known = False  # and has answered
         # Of this speaker's ends, less the doubts that were right.
         self._vain_doubts = self.rules.vain_doubts if self._experience.distrusts else 0
         self._wrongly_sure = 0  # the model, of this speaker's pauses, less the times when it was rightly so
@@ -117,16 +122,24 @@ class Endpointer:
         self._loudness.beware(self.rules, again=True)
         self.reset()
 
-    def hear(self, text: str, confidence: float | None = None) -> list[Signal]:
+    def hear(self, text: str, confidence: float | None = None, *, final: bool = True) -> list[Signal]:
         """What the recogniser has understood of the open utterance so far; may end the turn.
 
-        `confidence` is the probability (0 to 1) of the last words; None where the recogniser tells none.
+        `confidence` is the probability (0 to 1) of the last words; None where the recogniser tells none. `final`: it
+        has heard all there is. What is not final tells nothing more in a pause of which that was told.
         """
-        if not self.speaking:
+        if not self.speaking or (self._words_known and not final):
             return []
+        if final:
+            self._words_due, self._words_known = False, self._paused
         self._words = completeness(text, english=self.rules.english) if text.strip() else None
         self._trusted = confidence is None or confidence >= self.rules.trusted
+        self._plausible = confidence is None or confidence >= self.rules.plausible
         return self._reconsider()
+
+    def expect_words(self) -> None:
+        """The recogniser was asked what was said up to the present pause."""
+        self._words_due = self._paused
 
     def expect_opinion(self) -> None:
         """The end-of-turn model was asked about the present pause."""
@@ -149,6 +162,8 @@ class Endpointer:
         if self.rules.fixed_ms is not None:
             return self.rules.fixed_ms
         wait_ms = self._wait_ms()
+        if self._words_due:
+            wait_ms = max(wait_ms, self.rules.words_ms)
         if self._hesitant and not self._convinced and (self._trusted or self._words is None):
             wait_ms = max(wait_ms, self.rules.hesitant_ms)
         return max(wait_ms, self.rules.patient_ms) if self._patience else wait_ms
@@ -202,10 +217,10 @@ class Endpointer:
         rules, opinion = self.rules, self._opinion
         if opinion is None:
             return max(rules.unclear_ms, rules.opinion_ms) if self._opinion_due else rules.unclear_ms
-        if opinion >= rules.model_sure:
-            return rules.complete_ms
         if opinion >= rules.model_complete:
-            return rules.likely_ms
+            if self._words is Completeness.TRAILING and self._plausible:
+                return rules.unclear_ms
+            return rules.complete_ms if opinion >= rules.model_sure else rules.likely_ms
         if opinion > rules.model_incomplete:
             return rules.unheard_ms
         if self._discredited:
@@ -222,11 +237,13 @@ class Endpointer:
         if not self.speaking:
             return self._wait_for_onset(voice, end_sample, window)
         if voice:
-            paused_at, self._silent_since = self._silent_since, None
+            paused_at, self._silent_since, self._quiet = self._silent_since, None, False
+            self._stirs = False
             if self._hesitated:
                 assert paused_at is not None
                 self._went_on(end_sample - window - paused_at)
-                self._hesitated = self._paused = self._lasted = self._opinion_due = False
+                self._hesitated = self._paused = self._lasted = False
+                self._opinion_due = self._words_due = self._words_known = False
                 self._opinion = None
                 return [Resumed(end_sample - window)]
             return []
@@ -257,15 +274,22 @@ class Endpointer:
 
     def reset(self) -> None:
         """Forget the open utterance."""
-        self.speaking = self._hesitated = self._paused = self._lasted = self._opinion_due = False
+        self.speaking = self._hesitated = self._paused = self._lasted = False
+        self._opinion_due = self._words_due = self._words_known = False
         self._voiced, self._silent_since, self._opinion = 0, None, None
-        self._words, self._trusted = None, True
+        self._quiet = self._stirs = False
+        self._words, self._trusted, self._plausible = None, True, True
         self._goes_on = self._hesitant = False
 
     def _is_voice(self, probability: float) -> bool:
         if not self.speaking:
             return probability >= self.rules.threshold
-        return probability >= self.rules.release_threshold and not self._loudness.is_silence(self.rules)
+        # After quiet the detector notices a voice before it is loud.
+        self._stirs = self._quiet and probability >= self.rules.threshold
+        if probability < self.rules.release_threshold:
+            self._quiet = True
+            return False
+        return not self._loudness.is_silence(self.rules)
 
     def _wait_for_onset(self, voice: bool, end_sample: int, window: int) -> list[Signal]:
         self._voiced = self._voiced + window if voice else 0
@@ -300,7 +324,10 @@ class Endpointer:
         return (self._until - self._silent_since) * 1000 // SAMPLE_RATE
 
     def _reconsider(self) -> list[Signal]:
-        if not self._paused or self._silent_ms() < self.wait_ms():
+        if not self._paused:
+            return []
+        over_ms = self._silent_ms() - self.wait_ms()
+        if over_ms < 0 or (self._stirs and over_ms < self.rules.stirring_ms):
             return []
         if self._doubted:
             self._vain_doubts = min(self.rules.vain_doubts, self._vain_doubts + 1)

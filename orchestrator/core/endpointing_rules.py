@@ -24,6 +24,7 @@ class Rules:
     dictated_ms: int = 1200
     trailing_ms: int = 1400
     unheard_ms: int = 840  # nothing was recognised yet
+    words_ms: int = 480  # what was understood while one spoke may lack the last word: the recogniser is waited for
     opinion_ms: int = 280  # complete words wait so long for an opinion of the end-of-turn model that is on its way
     # The same where the end-of-turn model thinks so, too (its probability is over `model_complete`), or not (under
     # `model_incomplete`): then words that are complete wait `doubted_ms`, and all others `incomplete_ms` at least.
@@ -36,8 +37,10 @@ class Rules:
     incomplete_ms: int = 1000
     # Words whose probability is under `trusted` tell nothing. pocketsphinx is 0.86 sure of what it understands (word
     # error rate 1 %) and 0.45 sure of voices that it does not (75 %). Then the model alone decides: at or over
-    # `model_sure` the turn is complete, under `model_denies` the speaker is given `denied_ms`.
+    # `model_sure` the turn is complete, under `model_denies` the speaker is given `denied_ms`. Only where words of a
+    # probability over `plausible` trail off, the turn waits `unclear_ms` at least.
     trusted: float = 0.62
+    plausible: float = 0.5
     model_sure: float = 0.85
     model_denies: float = 0.15
     likely_ms: int = 400
@@ -47,7 +50,8 @@ class Rules:
     # Who has paused in this turn, for `hesitation_lasts_ms` at least, may well pause again: the turn's end waits
     # `hesitant_ms`, unless the model is sure, and was not sure in vain before.
     hesitation_lasts_ms: int = 200
-    hesitant_ms: int = 840
+    hesitant_ms: int = 960
+    stirring_ms: int = 128  # so long the turn's end is put off where a voice seems to begin again, softly
     # While the agent is heard, sound so far under the speaker's usual loudest is somebody else in the background. Where
     # a voice stays `distant_db` under it, that is a background that was a little louder, and no reason to pause the
     # agent again before it has been quiet for `wary_ms`. The onset is given less: many words begin softly.

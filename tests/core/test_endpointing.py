@@ -165,11 +165,63 @@ def test_of_words_that_were_guessed_the_end_of_turn_model_alone_decides(
     text: str, opinion: float | None, wait: int
 ) -> None:
     microphone = speaking()
-    microphone.endpointer.hear(text, DEFAULT.trusted - 0.1)
+    microphone.endpointer.hear(text, DEFAULT.plausible - 0.1)
     passed_ms = 128
     microphone.hears(SILENCE, passed_ms)
     microphone.endpointer.judge(opinion)
     assert wait <= passed_ms + microphone.silence_until_the_end_ms() <= wait + WINDOW_MS
+
+
+def test_guessed_words_that_trail_off_are_no_end_though_the_model_is_sure() -> None:
+    microphone = speaking()
+    microphone.endpointer.hear("and then i", (DEFAULT.plausible + DEFAULT.trusted) / 2)
+    microphone.hears(SILENCE, 128)
+    microphone.endpointer.judge(0.95)
+    assert microphone.endpointer.wait_ms() == DEFAULT.unclear_ms
+
+
+def test_the_recognisers_answer_about_the_pause_is_waited_for_though_the_words_seem_complete() -> None:
+    microphone = speaking()
+    microphone.endpointer.hear("what do you think", final=False)
+    microphone.hears(SILENCE, 128)
+    microphone.endpointer.expect_words()
+    microphone.endpointer.judge(0.95)
+    assert microphone.endpointer.wait_ms() == DEFAULT.words_ms
+    microphone.endpointer.hear("what do you think about", 0.9)
+    assert microphone.endpointer.wait_ms() >= DEFAULT.unclear_ms
+
+
+def test_an_answer_that_does_not_come_is_not_waited_for() -> None:
+    microphone = speaking("what time is it")
+    microphone.hears(SILENCE, 128)
+    microphone.endpointer.expect_words()
+    assert 128 + microphone.silence_until_the_end_ms() <= DEFAULT.words_ms + WINDOW_MS
+
+
+def test_what_is_not_final_takes_nothing_back_in_a_pause_whose_words_are_known() -> None:
+    microphone = speaking()
+    microphone.hears(SILENCE, 128)
+    microphone.endpointer.expect_words()
+    microphone.endpointer.hear("and then i", 0.9)
+    microphone.endpointer.hear("and then i", 0.0, final=False)
+    assert microphone.endpointer.wait_ms() == DEFAULT.trailing_ms
+    microphone.hears(SPEECH, 320)
+    microphone.endpointer.hear("and then i went home", 0.9, final=False)
+    assert microphone.endpointer.wait_ms() == DEFAULT.complete_ms, "of the next words it does"
+
+
+def test_a_voice_that_stirs_puts_the_end_off_for_a_moment() -> None:
+    stirring = (0.8, SILENCE[1])
+    microphone = speaking("what time is it")
+    microphone.hears(SILENCE, 160)
+    assert not any(isinstance(signal, Ended) for signal in microphone.hears(stirring, 128))
+    assert [type(signal) for signal in microphone.hears(SPEECH)] == [Resumed]
+    microphone = speaking("what time is it")
+    microphone.hears(SILENCE, 160)
+    ended_ms = 160
+    while not any(isinstance(signal, Ended) for signal in microphone.hears(stirring)):
+        ended_ms += WINDOW_MS
+    assert ended_ms <= DEFAULT.complete_ms + DEFAULT.stirring_ms + WINDOW_MS
 
 
 def test_words_that_the_recogniser_is_sure_of_count() -> None:
