@@ -24,7 +24,8 @@ TRAILING = [
     "well", "tell me", "can you please", "it was like", "john dot smith at gmail dot", "if i were a", "hey can you",
     "and so then", "because i think that", "I need a...", "bread, butter,", "my name is.", "the capital of",
     "we were in", "two times as", "i would like to know", "what do you think about", "tell me something about",
-    "i am going to buy", "i think we should", "i need a little more", "can you tell me you", "can you tell me what", "i do not know if i can",
+    "i am going to buy", "i think we should", "i need a little more", "can you tell me you",
+    "can you tell me what", "i do not know if i can",
 ]  # fmt: skip
 
 
