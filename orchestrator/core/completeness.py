@@ -133,7 +133,7 @@ def _by_words(words: list[str]) -> Completeness:
         return _COMPLETE
     if last == "come" and "where" in words:
         return _UNCLEAR
-    if last == "more" and {"need", "want", "have", "take", "buy", "add"} & set(words):
+    if last == "more" and {"i", "i'm", "we"} & set(words) and previous in {"little", "few", "some", "one", "two"}:
         return _TRAILING  # 'I need a little more …'; but 'tell me more'
     if not after_question and (last in _QUANTIFIERS or _goes_on(previous, last)):
         return _UNCLEAR

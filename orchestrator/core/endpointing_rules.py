@@ -48,7 +48,7 @@ class Rules:
     # A speaker whose ends the model doubted so many times more often in vain than rightly is judged by words alone.
     vain_doubts: int = 2
     # Who has paused in this turn, for `hesitation_lasts_ms` at least, may well pause again: the turn's end waits
-    # `hesitant_ms`, unless the model is sure, and was not sure in vain before.
+    # `hesitant_ms`, or `likely_ms` where the model is sure and was not sure in vain before.
     hesitation_lasts_ms: int = 200
     hesitant_ms: int = 960
     stirring_ms: int = 128  # so long the turn's end is put off where a voice seems to begin again, softly

@@ -81,8 +81,8 @@ class Waiting:
         wait_ms = self._by_words_and_opinion() if self._trusted or self._words is None else self._by_opinion()
         if self._words_due:
             wait_ms = max(wait_ms, self.rules.words_ms)
-        if self._hesitant and not self._convinced and (self._trusted or self._words is None):
-            wait_ms = max(wait_ms, self.rules.hesitant_ms)
+        if self._hesitant and (self._trusted or self._words is None):
+            wait_ms = max(wait_ms, self.rules.likely_ms if self._convinced else self.rules.hesitant_ms)
         return wait_ms
 
     def _by_words_and_opinion(self) -> int:

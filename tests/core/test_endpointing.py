@@ -307,10 +307,10 @@ def pausing(microphone: Microphone, ms: int, opinion: float | None = None) -> No
         (224, None, DEFAULT.hesitant_ms),
         (320, None, DEFAULT.hesitant_ms),
         (320, DEFAULT.model_sure - 0.05, DEFAULT.hesitant_ms),
-        (320, DEFAULT.model_sure, DEFAULT.complete_ms),
+        (320, DEFAULT.model_sure, DEFAULT.likely_ms),
     ],
 )
-def test_who_has_paused_in_a_turn_may_pause_again_unless_the_model_is_sure(
+def test_who_has_paused_in_a_turn_may_pause_again_less_likely_where_the_model_is_sure(
     pause_ms: int, opinion: float | None, wait_ms: int
 ) -> None:
     microphone = speaking("I went to")
@@ -339,7 +339,7 @@ def test_a_model_that_was_sure_in_vain_convinces_nobody_until_it_was_right() -> 
         microphone.hears(SPEECH, 960)
         microphone.endpointer.hear("I went to")
         pausing(microphone, 320)
-    assert waits == [DEFAULT.hesitant_ms, DEFAULT.complete_ms]
+    assert waits == [DEFAULT.hesitant_ms, DEFAULT.likely_ms]
 
 
 def known() -> Microphone:
