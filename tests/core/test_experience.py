@@ -1,6 +1,6 @@
 from orchestrator.core.endpointing_rules import Rules
 from orchestrator.core.experience import LEAST, OF_ONE_SPEAKER, REMEMBERED, Experience
-from tests.core.test_endpointing import SILENCE, SPEECH, Microphone
+from tests.core.microphone import SILENCE, SPEECH, Microphone
 
 DEFAULT = Rules()
 DOUBT = 0.05
