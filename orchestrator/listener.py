@@ -28,6 +28,7 @@ from orchestrator.core.experience import Experience
 from orchestrator.core.interruption import Interruption, Verdict
 from orchestrator.echo import EchoGuard
 from orchestrator.errors import GoAssistError
+from orchestrator.recent_sound import RecentSound
 from orchestrator.triton.asr import Transcript, TritonAsr
 from orchestrator.triton.turn import TritonTurn
 from orchestrator.user_turn import Ask, UserTurn
@@ -36,8 +37,6 @@ from orchestrator.vad import VoiceDetector
 # What the microphone heard lately: the sound before an onset belongs to the utterance, and the end-of-turn model
 # listens to the last 8 s.
 HEARD_SAMPLES = 8 * SAMPLE_RATE
-KEPT_BYTES = 2 * HEARD_SAMPLES
-SPARE_BYTES = 4 * SAMPLE_RATE  # forgotten in one go
 # User events that wait for a final transcript, which comes within the recogniser's deadline.
 MAX_WAITING_EVENTS = 64
 # Windows after which a voice is a person's for good: looking for an echo takes 1 ms of the loop's time.
@@ -107,8 +106,7 @@ class Listener:
         self._interruption_rules = interruption_rules
         self._echo = EchoGuard()
         self._voice = detector.open(self._voice_detected)
-        self._kept = bytearray()
-        self._received = 0  # samples
+        self._sound = RecentSound(HEARD_SAMPLES)
         self._turn: UserTurn | None = None
         # What the user did, in order; a turn stands for its end, and holds back the rest until its text is known.
         self._happened: deque[Event | UserTurn] = deque(maxlen=MAX_WAITING_EVENTS)
@@ -116,7 +114,7 @@ class Listener:
     @property
     def received_ms(self) -> int:
         """The session's audio clock."""
-        return self._received * 1000 // SAMPLE_RATE
+        return self._sound.received * 1000 // SAMPLE_RATE
 
     @property
     def behind(self) -> bool:
@@ -134,17 +132,14 @@ class Listener:
 
     def audio_received(self, pcm16_16k: bytes) -> None:
         """Sound from the microphone, in order."""
-        self._received += len(pcm16_16k) // 2
-        self._kept += pcm16_16k
-        if len(self._kept) > KEPT_BYTES + SPARE_BYTES:
-            del self._kept[:-KEPT_BYTES]
+        self._sound.add(pcm16_16k)
         if self._turn is not None:
             self._turn.utterance.send(pcm16_16k)
         self._voice.push(pcm16_16k)
 
     def commit(self) -> bool:
         """End the utterance on the client's request; False where nothing was said."""
-        signals = self._endpointer.end(self._received)
+        signals = self._endpointer.end(self._sound.received)
         self._act_all(signals)
         return bool(signals)
 
@@ -218,12 +213,9 @@ class Listener:
 
     async def _await_opinion(self, judge: TritonTurn, turn: UserTurn, since: int) -> None:
         pause = turn.pauses
-        opinion = await judge.completion(self._sound_since(max(turn.began_at, since - HEARD_SAMPLES)))
+        opinion = await judge.completion(self._sound.since(max(turn.began_at, since - HEARD_SAMPLES)))
         if turn is self._turn and pause == turn.pauses:
             self._act_all(self._endpointer.judge(opinion))
-
-    def _sound_since(self, sample: int) -> bytes:
-        return bytes(self._kept[max(0, len(self._kept) - 2 * (self._received - sample)) :])
 
     def _hears_others(self) -> bool:
         """Whether, while the agent speaks, what sounds like speech is not its user's: its own voice, a far one."""
@@ -235,7 +227,7 @@ class Listener:
         played = self._observer.played_lately_16k()
         if not played:
             return False
-        microphone = self._sound_since(self._received - echo.LONGEST)
+        microphone = self._sound.since(self._sound.received - echo.LONGEST)
         return self._echo.hears_agent(np.frombuffer(microphone, "<i2"), np.frombuffer(played, "<i2"))
 
     def _begin(self, at: int) -> None:
@@ -245,7 +237,7 @@ class Listener:
 
         utterance = self._recognizer.utterance(language=self.language, hotwords=self.hotwords, on_partial=on_partial)
         turn: UserTurn = UserTurn(self._observer.next_turn(), at, utterance)
-        utterance.send(self._sound_since(at))
+        utterance.send(self._sound.since(at))
         self._turn = turn
         self.deliver_in_order(SpeechStarted(turn.number))
         if self._observer.awaiting_verdict():
@@ -316,7 +308,7 @@ class Listener:
         except GoAssistError as error:
             self._observer.recognition_failed(turn, error)
             if self._turn is turn:
-                self._end(turn.last_speech, self._received)
+                self._end(turn.last_speech, self._sound.received)
                 self._endpointer.reset()
             self._conclude(turn, turn.transcript)
 
