@@ -6,7 +6,7 @@ from threading import Condition, Thread
 
 import numpy as np
 
-from engines.audio import AUDIBLE_RMS, BYTES_PER_S, FRAME_BYTES, has_voice, is_above, speech_level
+from engines.audio import AUDIBLE_RMS, BYTES_PER_S, FRAME_BYTES, has_voice, is_above, levels, speech_level
 from engines.errors import EngineUnavailableError
 from engines.sphinx import Decoder, Means
 from engines.transcriber import Ask, Hypothesis, Word
@@ -19,9 +19,10 @@ RESTART_DISTANCE = 0.35
 REDECODE_DISTANCE = 0.8
 # How much each cepstral mean varies between microphones and voices.
 _SPREAD = np.array([20, 8, 6, 6, 6, 5, 5, 4, 4, 4, 4, 3, 3], np.float32)
-# A stretch of speech that is decoded as a whole. A pause after CLOSE_S ends it, LONGEST_S ends it anyway: the last
-# pass over it takes 30 ms per second, and its words do not change any more.
-CLOSE_S, CLOSE_PAUSE_S, LONGEST_S = 8.0, 0.3, 20.0
+# A stretch of speech that is decoded as a whole. A pause after CLOSE_S ends it, LONGEST_S ends it anyway, and its words
+# do not change any more. A pause of BREAK_S in which an answer was given ends it, too: all before it would have to be
+# decoded again.
+CLOSE_S, CLOSE_PAUSE_S, LONGEST_S, BREAK_S = 8.0, 0.3, 20.0, 0.22
 # An utterance that has been silent for so long may lose its decoder to another.
 STEAL_AFTER_S = 1.0
 WAIT_TIMEOUT_S = 5.0
@@ -118,10 +119,13 @@ class Utterance:
         self._closed: tuple[Word, ...] = ()
         self._partial = ""
         self._fed = 0  # bytes of `_sound` that the decoder has
-        self._measured = 0  # bytes of `_sound` that `_means` are of
-        self._means: Means = np.zeros(len(_SPREAD), np.float32)
+        self._measured = 0  # bytes of the utterance when `_means` were measured
+        self._means: Means = np.zeros(len(_SPREAD), np.float32)  # what the decoder began with
+        self._closed_bytes = 0
+        self._closed_means = self._means  # of the closed stretches
         self._pause_at: int | None = None  # bytes of `_sound` that `_words` are the answer for
         self._pause_level = 0.0
+        self._pause_means = self._means
         self._words: tuple[Word, ...] = ()
 
     def hear(self, pcm16_16k: bytes, decoders: Decoders, *, in_haste: bool = False) -> None:
@@ -136,7 +140,7 @@ class Utterance:
                 return
             self._resume(self._pause_at)
         self._audible = self._audible or is_above(recent, AUDIBLE_RMS)
-        if not self._audible or len(self._sound) < FIRST_S * BYTES_PER_S:
+        if not self._audible or (not self._measured and len(self._sound) < FIRST_S * BYTES_PER_S):
             return
         decoder = decoders.take(self)
         if decoder is None:
@@ -165,19 +169,32 @@ class Utterance:
 
     def _resume(self, pause_at: int) -> None:
         self._pause_at = None
-        if pause_at > CLOSE_S * BYTES_PER_S:
-            self._close(self._words, pause_at)
+        is_break = bool(self._words) and self._silence_s(pause_at) >= BREAK_S
+        if is_break or pause_at > CLOSE_S * BYTES_PER_S:
+            self._close(self._words, pause_at, self._pause_means)
+
+    def _silence_s(self, pause_at: int) -> float:
+        """How long the silence around that place is, as far as BREAK_S on each side."""
+        reach = round(BREAK_S * BYTES_PER_S)
+        level = max(self._pause_level, AUDIBLE_RMS)
+        before = levels(bytes(self._sound[max(0, pause_at - reach) : pause_at]))[::-1] > level
+        after = levels(bytes(self._sound[pause_at : pause_at + reach])) > level
+        frames = sum(int(np.argmax(loud)) if loud.any() else len(loud) for loud in (before, after))
+        return frames * FRAME_BYTES / BYTES_PER_S
 
     def _feed(self, decoder: Decoder, in_haste: bool) -> None:
         length = len(self._sound)
-        if self.decoder is None or (length >= 2 * self._measured and not in_haste):
-            means = decoder.measure(bytes(self._sound))
-            if self.decoder is None or _distance(means, self._means) > RESTART_DISTANCE:
-                if self.decoder is not None:
+        restarts = self.decoder is None
+        heard = self._closed_bytes + length
+        if heard >= 2 * self._measured and (restarts or not in_haste):
+            means, self._measured = self._measure(decoder), heard
+            if restarts or _distance(means, self._means) > RESTART_DISTANCE:
+                if not restarts:
                     decoder.end()
-                decoder.begin(means)
-                self._means, self._fed = means, 0
-            self._measured = length
+                self._means, restarts = means, True
+        if restarts:
+            decoder.begin(self._means)
+            self._fed = 0
         decoder.process(bytes(self._sound[self._fed :]))
         self._fed = length
         self._partial = " ".join(_spelled(word) for word in decoder.hypothesis().split())
@@ -188,18 +205,25 @@ class Utterance:
             decoders.reclaim(self)
             return ()
         decoder = decoders.wait(self)
-        if self.decoder is None:
-            decoder.decode(sound)
-        elif _distance(decoder.measure(sound), self._means) > REDECODE_DISTANCE:
-            decoder.end()
-            decoder.decode(sound)
-        else:
-            decoder.process(sound[self._fed :])
-            decoder.end()
+        means = self._measure(decoder)
+        if self.decoder is None or _distance(means, self._means) > REDECODE_DISTANCE:
+            if self.decoder is not None:
+                decoder.end()
+            decoder.begin(means)
+            self._means, self._measured, self._fed = means, self._closed_bytes + len(sound), 0
+        decoder.process(sound[self._fed :])
+        decoder.end()
         self.decoder = None
+        self._pause_means = means
         words = self._understood(decoder)
         decoders.give_back(decoder)
         return words
+
+    def _measure(self, decoder: Decoder) -> Means:
+        """The cepstral means of the utterance so far."""
+        means = decoder.measure(bytes(self._sound))
+        closed = self._closed_bytes / (self._closed_bytes + len(self._sound))
+        return np.asarray(closed * self._closed_means + (1 - closed) * means, np.float32)
 
     def _is_long(self) -> bool:
         if len(self._sound) > LONGEST_S * BYTES_PER_S:
@@ -212,13 +236,14 @@ class Utterance:
     def _close_stretch(self, decoder: Decoder) -> None:
         decoder.end()
         self.decoder = None
-        self._close(self._understood(decoder), len(self._sound))
+        self._close(self._understood(decoder), len(self._sound), self._measure(decoder))
 
-    def _close(self, words: tuple[Word, ...], end: int) -> None:
+    def _close(self, words: tuple[Word, ...], end: int, means: Means) -> None:
         self._closed += words
+        self._closed_bytes, self._closed_means = self._closed_bytes + end, means
         self._begins_s += end / BYTES_PER_S
         del self._sound[:end]
-        self._partial, self._words, self._fed, self._measured = "", (), 0, 0
+        self._partial, self._words, self._fed = "", (), 0
         self._audible = False
 
     def _understood(self, decoder: Decoder) -> tuple[Word, ...]:

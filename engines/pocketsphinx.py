@@ -23,7 +23,9 @@ from engines.errors import EngineError, EngineUnavailableError, InvalidInputErro
 from engines.transcriber import NOTHING, Ask, Hypothesis, Piece
 
 LOGGER = logging.getLogger(__name__)
-SEARCH = {"maxhmmpf": 5000, "maxwpf": 20}  # bounds that nearly halve the time, without measurable loss
+# Bounds that nearly halve the time, without measurable loss; and no second pass over the words (fwdflat), which takes
+# half the time from the last sound to the answer and corrects one word in a hundred.
+SEARCH = {"maxhmmpf": 5000, "maxwpf": 20, "fwdflat": 0}
 CLOSE_TIMEOUT_S = 5.0
 BEHIND = 4  # utterances that wait for each worker: to decode 160 ms of speech takes one about 40 ms
 

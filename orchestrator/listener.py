@@ -241,7 +241,7 @@ class Listener:
         self._turn = turn
         self.deliver_in_order(SpeechStarted(turn.number))
         if self._observer.awaiting_verdict():
-            turn.interruption = Interruption(self._interruption_rules)
+            turn.interruption = Interruption(self._interruption_rules, is_rest=self._endpointer.is_rest)
         else:
             self._announce(turn)
         self._tasks.create_task(self._attend(turn), name=f"hear turn {turn.number}")

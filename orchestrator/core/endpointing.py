@@ -91,6 +91,7 @@ class Endpointer:
         self._last_speech = 0  # of the utterance before this one
         self._ended_at: int | None = None  # the turn before this one, by silence
         self._goes_on = False  # this utterance began too soon after it
+        self.is_rest = False  # so soon that it can only be the rest of it
         self._patience = 0  # turns for which the speaker is given more time
 
     @property
@@ -161,7 +162,7 @@ class Endpointer:
         if self._rules.fixed_ms is not None:
             return self._rules.fixed_ms
         wait_ms = self._waiting.ms()
-        return max(wait_ms, self._rules.patient_ms) if self._patience else wait_ms
+        return max(wait_ms, self._rules.patient_ms) if self._patience and not self._waiting.certain else wait_ms
 
     def push(self, probability: float, level_db: float, end_sample: int, window: int = 512) -> list[Signal]:
         """One window of `window` samples that ends at `end_sample`. Returns what it brought about."""
@@ -189,7 +190,7 @@ class Endpointer:
 
     def reset(self) -> None:
         """Forget the open utterance."""
-        self.speaking = self._goes_on = False
+        self.speaking = self._goes_on = self.is_rest = False
         self._voiced, self._silence = 0, None
         self._waiting.begin()
 
@@ -201,8 +202,9 @@ class Endpointer:
         self.reset()
         self.speaking = True
         self._loudness.begin()
-        cut_off = self._rules.cut_off_ms * SAMPLE_RATE // 1000
-        self._goes_on = self._ended_at is not None and onset - self._ended_at <= cut_off
+        if self._ended_at is not None:
+            after_ms = (onset - self._ended_at) * 1000 // SAMPLE_RATE
+            self._goes_on, self.is_rest = after_ms <= self._rules.cut_off_ms, after_ms <= self._rules.rest_ms
         # The prefix is silence: it does not reach into the speech before it.
         return [Began(max(self._last_speech, onset - self._rules.prefix_ms * SAMPLE_RATE // 1000))]
 
@@ -222,6 +224,7 @@ class Endpointer:
             silence.hesitated = True
             if self._goes_on:
                 self._goes_on, self._patience = False, self._rules.patient_turns
+                self._waiting.cut_off()
             signals.append(Hesitated(silence.since))
         if not silence.paused and silent_ms >= min(self._rules.pause_ms, self.wait_ms()):
             silence.hesitated = silence.paused = True

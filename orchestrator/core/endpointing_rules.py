@@ -26,29 +26,36 @@ class Rules:
     unheard_ms: int = 840  # nothing was recognised yet
     words_ms: int = 480  # what was understood while one spoke may lack the last word: the recogniser is waited for
     opinion_ms: int = 280  # complete words wait so long for an opinion of the end-of-turn model that is on its way
-    # The same where the end-of-turn model thinks so, too (its probability is over `model_complete`), or not (under
-    # `model_incomplete`): then words that are complete wait `doubted_ms`, and all others `incomplete_ms` at least.
-    # Words that trail off or are dictated wait `unclear_ms` where it thinks them complete.
-    model_complete: float = 0.6
-    model_incomplete: float = 0.3
+    # The meaning of the end-of-turn model's probability. Where people speak it is over `model_certain` at three of five
+    # ends and one of five pauses, and under `model_doubts` at one of fourteen ends and every other pause.
+    model_certain: float = 0.95
+    model_sure: float = 0.85
+    model_inclined: float = 0.6
+    model_doubts: float = 0.3
+    model_denies: float = 0.15
+    # The silence that ends a turn by that. Where it is certain, and was not in vain about this speaker: `certain_ms`.
+    # Words that are complete wait `agreed_ms` where it is sure or inclined to think so, too, `open_ms` where it cannot
+    # tell, `doubted_ms` where it doubts, `denied_ms` where it denies it and did so rightly before. Without such words,
+    # and of who has paused in this turn, it is `sure_ms`, `inclined_ms` and `incomplete_ms`; words that trail off or
+    # are dictated wait `unclear_ms` at least.
+    certain_ms: int = 240
     agreed_ms: int = 320
-    inclined_ms: int = 600
+    open_ms: int = 400
+    sure_ms: int = 480
+    inclined_ms: int = 640
     doubted_ms: int = 840
     incomplete_ms: int = 1000
+    denied_ms: int = 1400
+    guessed_denied_ms: int = 1800
     # Words whose probability is under `trusted` tell nothing. pocketsphinx is 0.86 sure of what it understands (word
-    # error rate 1 %) and 0.45 sure of voices that it does not (75 %). Then the model alone decides: at or over
-    # `model_sure` the turn is complete, under `model_denies` the speaker is given `denied_ms`. Only where words of a
-    # probability over `plausible` trail off, the turn waits `unclear_ms` at least.
+    # error rate 1 %) and 0.45 sure of voices that it does not (75 %). Then the model alone decides. Only where words of
+    # a probability over `plausible` trail off, the turn waits `unclear_ms` at least.
     trusted: float = 0.62
     plausible: float = 0.5
-    model_sure: float = 0.85
-    model_denies: float = 0.15
-    likely_ms: int = 400
-    denied_ms: int = 1800
     # A speaker whose ends the model doubted so many times more often in vain than rightly is judged by words alone.
     vain_doubts: int = 2
     # Who has paused in this turn, for `hesitation_lasts_ms` at least, may well pause again: the turn's end waits
-    # `hesitant_ms`, or `likely_ms` where the model is sure and was not sure in vain before.
+    # `hesitant_ms` where the model does not tell.
     hesitation_lasts_ms: int = 200
     hesitant_ms: int = 960
     stirring_ms: int = 128  # so long the turn's end is put off where a voice seems to begin again, softly
@@ -62,5 +69,6 @@ class Rules:
     cut_off_ms: int = 700
     patient_ms: int = 840
     patient_turns: int = 2
+    rest_ms: int = 200  # who goes on within this is heard as the rest of that turn: an echo of the answer comes later
     fixed_ms: int | None = None  # the client's own silence_duration_ms: nothing else counts
     english: bool = True  # the user's words can be judged; of other languages only the punctuation

@@ -7,9 +7,9 @@ sentences that were complete, and each new caller would have to wait for that to
 from collections import deque
 
 REMEMBERED = 40
-LEAST = 6  # doubts to be judged by
-MOSTLY_VAIN = 0.7
-OF_ONE_SPEAKER = 4  # doubts count; the others would only tell the same of the same voice
+LEAST = 4  # doubts to be judged by
+MOSTLY_VAIN = 0.5
+OF_ONE_SPEAKER = 2  # doubts count; the others would only tell the same of the same voice
 
 
 class Experience:
@@ -25,4 +25,4 @@ class Experience:
     @property
     def distrusts(self) -> bool:
         """Whether the model's doubts have been in vain for the most part."""
-        return len(self._vain) >= LEAST and sum(self._vain) >= MOSTLY_VAIN * len(self._vain)
+        return len(self._vain) >= LEAST and sum(self._vain) > MOSTLY_VAIN * len(self._vain)

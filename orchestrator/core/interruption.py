@@ -70,8 +70,10 @@ def is_meant(text: str) -> bool:
 class Interruption:
     """One speech during the agent's. Push windows and transcripts until a verdict falls."""
 
-    def __init__(self, rules: Rules | None = None) -> None:
+    def __init__(self, rules: Rules | None = None, *, is_rest: bool = False) -> None:
+        """`is_rest`: the speech began where the turn before it ended, as the rest of a sentence that was cut off."""
         self.rules = rules or Rules()
+        self._is_rest = is_rest
         self._voiced = 0
         self._silence = 0
         self._echo = 0
@@ -126,6 +128,9 @@ class Interruption:
         return None
 
     def _is_meant(self) -> bool:
-        meant = is_command(self._text) if self._guessed else is_meant(self._text)
+        if self._is_rest:
+            meant = not is_backchannel(self._text)
+        else:
+            meant = is_command(self._text) if self._guessed else is_meant(self._text)
         # Of words that are partly an echo nobody can tell who said them.
         return meant and self._voiced >= 2 * self._echo and not self._distant

@@ -1,8 +1,23 @@
 """How long a silence must be to end the turn: by the words, the end-of-turn model, and what both were worth so far."""
 
+from enum import Enum, auto
+
 from orchestrator.core.completeness import Completeness, completeness
 from orchestrator.core.endpointing_rules import Rules
 from orchestrator.core.experience import OF_ONE_SPEAKER, Experience
+
+MOST_VAIN_DOUBTS = 4  # are remembered of a speaker, so that not one right doubt makes up for all of them
+
+
+class Outlook(Enum):
+    """What the end-of-turn model thinks of a pause."""
+
+    CERTAIN = auto()  # it is the end
+    SURE = auto()
+    INCLINED = auto()
+    OPEN = auto()
+    DOUBTED = auto()
+    DENIED = auto()
 
 
 class Waiting:
@@ -17,8 +32,10 @@ class Waiting:
         self._experience = experience
         self._lessons = 0  # what was added to it
         # Of this speaker's ends, less the doubts that were right.
-        self._vain_doubts = rules.vain_doubts if experience.distrusts else 0
-        self._wrongly_sure = False  # the model was, of the last pause of which it was sure
+        self._vain_doubts = MOST_VAIN_DOUBTS if experience.distrusts else 0
+        self._rightly_doubted = False  # the model did, of the last pause or end of which it doubted
+        self._wrongly_sure = False  # and was certain in vain, of the last one of which it was certain
+        self._ended_sure = False  # it was certain of the last end
         # Of the utterance.
         self._words: Completeness | None = None  # how complete they sound; None while there are none
         self._trusted = True  # the recogniser is sure of them
@@ -62,8 +79,9 @@ class Waiting:
 
     def went_on(self, pause_ms: int) -> None:
         """The silence was a pause: what is to be learned from it."""
-        if self._doubted:
+        if self._doubted and self._tells:
             self._vain_doubts = max(0, self._vain_doubts - 1)
+            self._rightly_doubted = self._rightly_doubted or pause_ms >= self.rules.hesitation_lasts_ms
             self._learn(vain=False)
         self._wrongly_sure = self._wrongly_sure or self._sure
         self._hesitant = self._hesitant or pause_ms >= self.rules.hesitation_lasts_ms
@@ -71,73 +89,111 @@ class Waiting:
 
     def ended(self) -> None:
         """The silence was the turn's end: what is to be learned from it."""
-        if self._doubted:
-            self._vain_doubts = min(self.rules.vain_doubts, self._vain_doubts + 1)
+        if self._doubted and self._tells:
+            self._vain_doubts = min(MOST_VAIN_DOUBTS, self._vain_doubts + 1)
+            self._rightly_doubted = False
             self._learn(vain=True)
+        self._ended_sure = self._sure
         self._wrongly_sure = self._wrongly_sure and not self._sure
+
+    def cut_off(self) -> None:
+        """The turn's end was none."""
+        self._wrongly_sure = self._wrongly_sure or self._ended_sure
 
     def ms(self) -> int:
         """The silence that would end the turn, as far as is known now."""
-        wait_ms = self._by_words_and_opinion() if self._trusted or self._words is None else self._by_opinion()
+        outlook = None if self._discredited else self._outlook()
+        wait_ms = self._by_words() if outlook is None else self._by_outlook(outlook)
         if self._words_due:
             wait_ms = max(wait_ms, self.rules.words_ms)
-        if self._hesitant and (self._trusted or self._words is None):
-            wait_ms = max(wait_ms, self.rules.likely_ms if self._convinced else self.rules.hesitant_ms)
         return wait_ms
 
-    def _by_words_and_opinion(self) -> int:
-        rules = self.rules
-        by_words = {
-            None: rules.unheard_ms,
-            Completeness.COMPLETE: rules.complete_ms,
-            Completeness.UNCLEAR: rules.unclear_ms,
-            Completeness.DICTATED: rules.dictated_ms,
-            Completeness.TRAILING: rules.trailing_ms,
-        }[self._words]
-        complete = self._words is Completeness.COMPLETE
-        if self._opinion is None:
-            return max(by_words, rules.opinion_ms) if self._opinion_due else by_words
-        if self._opinion >= rules.model_complete:
-            if complete:
-                return rules.complete_ms
-            if by_words > rules.unheard_ms:
-                return rules.unclear_ms
-            return rules.agreed_ms if self._words is None or self._convinced else min(by_words, rules.inclined_ms)
-        if self._doubted:
-            if complete:
-                return rules.complete_ms if self._discredited else rules.doubted_ms
-            return max(by_words, rules.incomplete_ms)
-        return by_words
+    @property
+    def certain(self) -> bool:
+        """Whether the model is certain that the turn is over, and may be believed."""
+        return not self._discredited and self._outlook() is Outlook.CERTAIN
 
-    def _by_opinion(self) -> int:
-        """There are words, but they were guessed."""
+    def _by_words(self) -> int:
+        """What the model thinks is not known, or does not count."""
+        rules = self.rules
+        if not self._trusted and self._words is not None:
+            wait_ms = rules.unclear_ms
+            if self._opinion is not None:
+                # Words that were guessed tell more than nothing.
+                wait_ms = rules.open_ms if self._words is Completeness.COMPLETE else rules.incomplete_ms
+        else:
+            wait_ms = {
+                None: rules.unheard_ms,
+                Completeness.COMPLETE: rules.complete_ms,
+                Completeness.UNCLEAR: rules.unclear_ms,
+                Completeness.DICTATED: rules.dictated_ms,
+                Completeness.TRAILING: rules.trailing_ms,
+            }[self._words]
+            if self._hesitant:
+                wait_ms = max(wait_ms, rules.hesitant_ms)
+        if self._opinion is None and self._opinion_due:
+            return max(wait_ms, rules.opinion_ms)
+        return wait_ms
+
+    def _by_outlook(self, outlook: Outlook) -> int:
+        rules = self.rules
+        words = self._words if self._trusted else None
+        if words in (Completeness.TRAILING, Completeness.DICTATED):
+            at_least_ms = rules.unclear_ms if outlook in (Outlook.CERTAIN, Outlook.SURE) else self._by_words()
+        elif self._words is Completeness.TRAILING and self._plausible:
+            at_least_ms = rules.unclear_ms
+        else:
+            at_least_ms = 0
+        complete = words is Completeness.COMPLETE and not self._hesitant
+        guessed = self._words is not None and not self._trusted
+        match outlook:
+            case Outlook.CERTAIN if words is Completeness.UNCLEAR or self._words is None:
+                wait_ms = rules.agreed_ms
+            case Outlook.CERTAIN:
+                wait_ms = rules.complete_ms if complete else rules.certain_ms
+            case Outlook.SURE:
+                wait_ms = rules.agreed_ms if complete else rules.sure_ms
+            case Outlook.INCLINED:
+                wait_ms = rules.agreed_ms if complete else rules.inclined_ms
+            case Outlook.OPEN:
+                wait_ms = rules.open_ms if complete else self._by_words() if words else rules.unheard_ms
+                if self._hesitant:
+                    wait_ms = max(wait_ms, rules.hesitant_ms)
+            case Outlook.DENIED if guessed and not self._vain_doubts:
+                wait_ms = rules.guessed_denied_ms
+            case Outlook.DENIED if self._rightly_doubted:
+                wait_ms = rules.denied_ms
+            case Outlook.DOUBTED | Outlook.DENIED:
+                wait_ms = rules.doubted_ms if complete else rules.incomplete_ms
+        return max(wait_ms, at_least_ms, rules.complete_ms)
+
+    def _outlook(self) -> Outlook | None:
+        """None where the model has said nothing of this pause."""
         rules, opinion = self.rules, self._opinion
         if opinion is None:
-            return max(rules.unclear_ms, rules.opinion_ms) if self._opinion_due else rules.unclear_ms
-        if opinion >= rules.model_complete:
-            if self._words is Completeness.TRAILING and self._plausible:
-                return rules.unclear_ms
-            return rules.complete_ms if self._sure else rules.likely_ms
-        if not self._doubted:
-            return rules.unheard_ms
-        if self._discredited:
-            # Words that were guessed tell more than nothing.
-            return rules.likely_ms if self._words is Completeness.COMPLETE else rules.incomplete_ms
-        denied = opinion <= rules.model_denies and not self._vain_doubts
-        return rules.denied_ms if denied else rules.incomplete_ms
+            return None
+        if opinion >= rules.model_certain and not self._wrongly_sure:
+            return Outlook.CERTAIN
+        if opinion >= rules.model_sure:
+            return Outlook.SURE
+        if opinion >= rules.model_inclined:
+            return Outlook.INCLINED
+        if opinion > rules.model_doubts:
+            return Outlook.OPEN
+        return Outlook.DOUBTED if opinion > rules.model_denies else Outlook.DENIED
 
     @property
     def _doubted(self) -> bool:
-        return self._opinion is not None and self._opinion <= self.rules.model_incomplete
+        return self._opinion is not None and self._opinion <= self.rules.model_doubts
+
+    @property
+    def _tells(self) -> bool:
+        """Whether the model's opinion adds anything to the words: these alone say that the turn is over, or nothing."""
+        return self._words is Completeness.COMPLETE or not self._trusted
 
     @property
     def _sure(self) -> bool:
-        return self._opinion is not None and self._opinion >= self.rules.model_sure
-
-    @property
-    def _convinced(self) -> bool:
-        """The model is sure that the turn is complete, and was not wrong in that about this speaker."""
-        return self._sure and not self._wrongly_sure
+        return self._opinion is not None and self._opinion >= self.rules.model_certain
 
     @property
     def _discredited(self) -> bool:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -73,6 +74,17 @@ def test_a_speaker_who_was_cut_off_is_given_more_time() -> None:
         microphone.hears(SILENCE, 960)
     assert min(waits[:-1]) >= DEFAULT.patient_ms
     assert waits[-1] <= DEFAULT.complete_ms + WINDOW_MS
+
+
+@pytest.mark.parametrize(("pause_ms", "is_rest"), [(128, True), (DEFAULT.cut_off_ms - 2 * WINDOW_MS, False)])
+def test_speech_that_begins_where_a_turn_ended_is_the_rest_of_it(pause_ms: int, is_rest: bool) -> None:
+    microphone = speaking("I do not understand")
+    microphone.silence_until_the_end_ms()
+    microphone.hears(SILENCE, pause_ms)
+    microphone.hears(SPEECH, 320)
+    assert microphone.endpointer.is_rest is is_rest
+    microphone.silence_until_the_end_ms()
+    assert not microphone.endpointer.is_rest
 
 
 def test_a_sound_that_is_forgotten_at_its_onset_makes_nobody_wait() -> None:

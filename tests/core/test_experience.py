@@ -1,3 +1,5 @@
+import pytest
+
 from orchestrator.core.endpointing_rules import Rules
 from orchestrator.core.experience import LEAST, OF_ONE_SPEAKER, REMEMBERED, Experience
 from tests.core.microphone import SILENCE, SPEECH, Microphone
@@ -38,17 +40,19 @@ def test_a_new_speaker_is_judged_as_the_earlier_ones_taught() -> None:
     assert first_wait_ms(taught(*[True] * LEAST)) == DEFAULT.complete_ms
 
 
-def test_one_doubt_that_was_right_restores_the_trust_in_this_speakers_case() -> None:
+@pytest.mark.parametrize(("right", "believed"), [(1, False), (3, True)])
+def test_doubts_that_were_right_restore_the_trust_in_this_speakers_case(right: int, believed: bool) -> None:
     microphone = Microphone(experience=taught(*[True] * LEAST))
     microphone.hears(SPEECH, 960)
-    microphone.endpointer.hear("I went to")
-    microphone.hears(SILENCE, 160)
+    for _ in range(right):
+        microphone.endpointer.hear("I saw the market")
+        microphone.hears(SILENCE, 160)
+        microphone.endpointer.judge(DOUBT)
+        microphone.hears(SPEECH, 640)
+    microphone.endpointer.hear("I saw the market")
+    microphone.hears(SILENCE, 128)
     microphone.endpointer.judge(DOUBT)
-    microphone.hears(SPEECH, 640)
-    microphone.endpointer.hear("I went to the market")
-    microphone.hears(SILENCE, 160)
-    microphone.endpointer.judge(DOUBT)
-    assert microphone.endpointer.wait_ms() == DEFAULT.doubted_ms
+    assert microphone.endpointer.wait_ms() == (DEFAULT.doubted_ms if believed else DEFAULT.complete_ms)
 
 
 def test_speakers_teach_by_complete_sentences_and_none_of_them_more_than_others() -> None:

@@ -55,6 +55,17 @@ def test_words_with_a_meaning_interrupt(text: str) -> None:
     assert after(speech_ms=320, text=text, final=True)[0] is Verdict.CONFIRMED
 
 
+@pytest.mark.parametrize(
+    ("text", "verdict"), [("question", Verdict.CONFIRMED), ("uh-huh", Verdict.REJECTED), ("", Verdict.REJECTED)]
+)
+def test_one_word_is_enough_of_the_rest_of_a_sentence_that_was_cut_off(text: str, verdict: Verdict) -> None:
+    interruption = Interruption(is_rest=True)
+    assert listen(interruption, 320, voice=True)[0] is None
+    interruption.hear(text, final=True, guessed=True)
+    assert interruption.conclude(text, guessed=True) is verdict
+    assert after(speech_ms=320, text=text, final=True)[0] is Verdict.REJECTED
+
+
 def test_two_words_with_a_meaning_interrupt_while_they_are_spoken() -> None:
     interruption = Interruption()
     assert listen(interruption, 320, voice=True)[0] is None

@@ -45,14 +45,26 @@ def test_of_another_language_the_punctuation_decides() -> None:
 @pytest.mark.parametrize(
     ("text", "opinion", "wait"),
     [
-        ("what are you talking about", 0.9, DEFAULT.agreed_ms),
-        ("what are you talking about", 0.7, DEFAULT.inclined_ms),
-        ("and then i", 0.9, DEFAULT.unclear_ms),
+        ("what time is it", 0.98, DEFAULT.complete_ms),
+        ("what time is it", 0.9, DEFAULT.agreed_ms),
+        ("what time is it", 0.7, DEFAULT.agreed_ms),
+        ("what time is it", 0.5, DEFAULT.open_ms),
+        ("what time is it", 0.2, DEFAULT.doubted_ms),
         ("what time is it", 0.1, DEFAULT.doubted_ms),
-        ("what time is it", 0.5, DEFAULT.complete_ms),
-        ("and then i", 0.1, DEFAULT.trailing_ms),
-        ("", 0.9, DEFAULT.agreed_ms),
+        ("what are you talking about", 0.98, DEFAULT.agreed_ms),
+        ("what are you talking about", 0.9, DEFAULT.sure_ms),
+        ("what are you talking about", 0.7, DEFAULT.inclined_ms),
+        ("what are you talking about", 0.5, DEFAULT.unclear_ms),
         ("what are you talking about", 0.1, DEFAULT.incomplete_ms),
+        ("and then i", 0.98, DEFAULT.unclear_ms),
+        ("and then i", 0.9, DEFAULT.unclear_ms),
+        ("and then i", 0.7, DEFAULT.trailing_ms),
+        ("and then i", 0.1, DEFAULT.trailing_ms),
+        ("five five", 0.98, DEFAULT.unclear_ms),
+        ("five five", 0.5, DEFAULT.dictated_ms),
+        ("", 0.98, DEFAULT.agreed_ms),
+        ("", 0.9, DEFAULT.sure_ms),
+        ("", 0.5, DEFAULT.unheard_ms),
     ],
 )
 def test_the_end_of_turn_model_shortens_or_lengthens_the_wait(text: str, opinion: float, wait: int) -> None:
@@ -68,11 +80,12 @@ def test_the_end_of_turn_model_shortens_or_lengthens_the_wait(text: str, opinion
     ("opinion", "wait"),
     [
         (None, DEFAULT.unclear_ms),
-        (0.95, DEFAULT.complete_ms),
-        (0.7, DEFAULT.likely_ms),
+        (0.98, DEFAULT.certain_ms),
+        (0.9, DEFAULT.sure_ms),
+        (0.7, DEFAULT.inclined_ms),
         (0.5, DEFAULT.unheard_ms),
         (0.25, DEFAULT.incomplete_ms),
-        (0.05, DEFAULT.denied_ms),
+        (0.05, DEFAULT.guessed_denied_ms),
     ],
 )
 def test_of_words_that_were_guessed_the_end_of_turn_model_alone_decides(
@@ -136,7 +149,7 @@ def test_complete_words_wait_a_moment_for_an_opinion_that_is_on_its_way() -> Non
     microphone.endpointer.expect_opinion()
     assert not any(isinstance(signal, Ended) for signal in microphone.hears(SILENCE, 96))
     last_speech = 30 * WINDOW
-    assert microphone.endpointer.judge(0.9) == [Ended(last_speech, microphone.position)], "it decides at once"
+    assert microphone.endpointer.judge(0.98) == [Ended(last_speech, microphone.position)], "it decides at once"
 
 
 def test_an_opinion_that_does_not_come_is_not_waited_for() -> None:
@@ -165,14 +178,34 @@ def test_a_speaker_whom_the_model_does_not_understand_is_judged_by_words() -> No
     assert min(waits[:-1]) >= DEFAULT.doubted_ms
     assert waits[-1] <= DEFAULT.complete_ms + WINDOW_MS
     microphone.hears(SPEECH, 960)
-    microphone.endpointer.hear("what time is it", 0.9)
-    microphone.hears(SILENCE, 160)
-    microphone.endpointer.judge(0.1)
-    microphone.hears(SPEECH, 320)  # this doubt was right
-    microphone.endpointer.judge(0.1)
+    for _ in range(2):  # these doubts are right
+        microphone.endpointer.hear("what time is it", 0.9)
+        microphone.hears(SILENCE, 160)
+        microphone.endpointer.judge(0.1)
+        microphone.hears(SPEECH, 320)
     microphone.endpointer.hear("what time is it now", 0.9)
     microphone.silence_until_the_end_ms()
     assert end_ms() >= DEFAULT.doubted_ms, "the model is believed again"
+
+
+@pytest.mark.parametrize(
+    ("text", "pause_ms", "wait_ms"),
+    [
+        ("I saw the market", 320, DEFAULT.denied_ms),
+        ("I saw the market", 160, DEFAULT.doubted_ms),  # between two words
+        ("I went to the", 320, DEFAULT.incomplete_ms),  # the words told as much
+    ],
+)
+def test_a_model_that_denied_an_end_rightly_is_believed_when_it_denies_the_next(
+    text: str, pause_ms: int, wait_ms: int
+) -> None:
+    microphone = speaking()
+    microphone.endpointer.hear(text, 0.9)
+    pausing(microphone, pause_ms, opinion=0.05)
+    microphone.endpointer.hear(f"{text} and bought some bread", 0.9)
+    microphone.hears(SILENCE, 128)
+    microphone.endpointer.judge(0.05)
+    assert microphone.endpointer.wait_ms() == wait_ms
 
 
 def test_of_such_a_speaker_even_guessed_words_tell_more_than_the_model() -> None:
@@ -185,17 +218,18 @@ def test_of_such_a_speaker_even_guessed_words_tell_more_than_the_model() -> None
         return 128 + microphone.silence_until_the_end_ms()
 
     microphone = Microphone()
-    assert end_ms("what time is it") >= DEFAULT.denied_ms
-    for wait_ms in (DEFAULT.incomplete_ms, DEFAULT.likely_ms):  # denied in vain once, and twice
+    assert end_ms("what time is it") >= DEFAULT.guessed_denied_ms
+    for wait_ms in (DEFAULT.incomplete_ms, DEFAULT.open_ms):  # denied in vain once, and twice
         assert wait_ms <= end_ms("what time is it") <= wait_ms + WINDOW_MS
     assert end_ms("and then i") >= DEFAULT.incomplete_ms
 
 
 def pausing(microphone: Microphone, ms: int, opinion: float | None = None) -> None:
-    """A pause of so many ms, which the model may judge, and speech again."""
-    signals = microphone.hears(SILENCE, ms)
+    """A pause of so many ms, on which the model may have an opinion, and speech again."""
+    signals = microphone.hears(SILENCE, min(ms, 128))
     if opinion is not None:
         signals += microphone.endpointer.judge(opinion)
+    signals += microphone.hears(SILENCE, ms - 128)
     assert not any(isinstance(signal, Ended) for signal in signals + microphone.hears(SPEECH, 640))
 
 
@@ -206,8 +240,10 @@ def pausing(microphone: Microphone, ms: int, opinion: float | None = None) -> No
         (192, None, DEFAULT.complete_ms),
         (224, None, DEFAULT.hesitant_ms),
         (320, None, DEFAULT.hesitant_ms),
-        (320, DEFAULT.model_sure - 0.05, DEFAULT.hesitant_ms),
-        (320, DEFAULT.model_sure, DEFAULT.likely_ms),
+        (320, DEFAULT.model_inclined - 0.05, DEFAULT.hesitant_ms),
+        (320, DEFAULT.model_inclined, DEFAULT.inclined_ms),
+        (320, DEFAULT.model_sure, DEFAULT.sure_ms),
+        (320, DEFAULT.model_certain, DEFAULT.certain_ms),
     ],
 )
 def test_who_has_paused_in_a_turn_may_pause_again_less_likely_where_the_model_is_sure(
@@ -225,7 +261,7 @@ def test_who_has_paused_in_a_turn_may_pause_again_less_likely_where_the_model_is
     assert microphone.endpointer.wait_ms() == DEFAULT.complete_ms, "the next turn begins anew"
 
 
-def test_a_model_that_was_sure_in_vain_convinces_nobody_until_it_was_right() -> None:
+def test_a_model_that_was_certain_in_vain_is_no_more_than_sure_until_it_was_right() -> None:
     microphone = speaking("I went to")
     pausing(microphone, 320, opinion=0.99)
     waits = []
@@ -239,7 +275,25 @@ def test_a_model_that_was_sure_in_vain_convinces_nobody_until_it_was_right() -> 
         microphone.hears(SPEECH, 960)
         microphone.endpointer.hear("I went to")
         pausing(microphone, 320)
-    assert waits == [DEFAULT.hesitant_ms, DEFAULT.likely_ms]
+    assert waits == [DEFAULT.sure_ms, DEFAULT.certain_ms]
+
+
+def test_who_was_cut_off_is_given_more_time_unless_the_model_is_certain_that_never_was_in_vain() -> None:
+    def wait_ms_after(opinion: float) -> int:
+        """Of who was cut off where the model thought so; it is certain of the next end."""
+        microphone = speaking("I know what time it is")
+        microphone.hears(SILENCE, 128)
+        microphone.endpointer.judge(opinion)
+        microphone.silence_until_the_end_ms()
+        microphone.hears(SILENCE, 320)
+        microphone.hears(SPEECH, 960)
+        microphone.endpointer.hear("what time is it")
+        microphone.hears(SILENCE, 128)
+        microphone.endpointer.judge(0.98)
+        return microphone.endpointer.wait_ms()
+
+    assert wait_ms_after(0.7) == DEFAULT.complete_ms
+    assert wait_ms_after(0.98) == DEFAULT.patient_ms
 
 
 def test_a_second_opinion_takes_the_firsts_place() -> None:
@@ -247,7 +301,7 @@ def test_a_second_opinion_takes_the_firsts_place() -> None:
     microphone.hears(SILENCE, 128)
     assert microphone.endpointer.judge(0.1) == []
     assert Lasted(30 * WINDOW) in microphone.hears(SILENCE, 256)
-    assert isinstance(microphone.endpointer.judge(0.9)[-1], Ended)
+    assert isinstance(microphone.endpointer.judge(0.98)[-1], Ended)
 
 
 def test_an_opinion_holds_for_its_own_pause_only() -> None:
