@@ -69,7 +69,7 @@ def room(sound: Samples, length_s: float) -> Samples:
     frames = sound[: sound.size // FRAME * FRAME].reshape(-1, FRAME).astype(np.float64)
     power = np.convolve((frames**2).mean(axis=1), np.ones(10) / 10, "valid")
     noise = np.random.default_rng(0).normal(size=round(length_s * SAMPLE_RATE)) * np.sqrt(power.min())
-    return np.rint(noise).astype(np.int16)
+    return to_int16(noise)
 
 
 def spoken_parts(sound: Samples) -> list[tuple[int, int]]:
@@ -113,6 +113,7 @@ def figures(judged: Sequence[Judged]) -> list[Row]:
         found.append(Row(f"pauses taken, {title}", share, "", len(of_them), None))
     p50, p95 = np.percentile(delays_ms, [50, 95]) if delays_ms else (np.nan, np.nan)
     found.append(Row("silence before the turn is taken", f"p50 {p50:.0f} ms, p95 {p95:.0f} ms", "", len(ends), None))
+    found.append(Row("ends that were not taken", str(len(ends) - len(delays_ms)), "", len(ends), None))
     return found
 
 
