@@ -187,6 +187,8 @@ class Listener:
                 self._turn.last_speech = since
                 self._turn.asked.put_nowait(Ask.FLUSH)
                 self._endpointer.expect_words()
+                if self._turn.interruption is not None:
+                    self._turn.interruption.expect_words()
                 self._ask_judge(self._turn, since)
             case Lasted(since):
                 assert self._turn is not None

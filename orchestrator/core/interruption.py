@@ -28,6 +28,7 @@ class Rules:
     backchannel_ms: int = 900  # unless its words so far are a backchannel's
     silence_ms: int = 200  # quiet that ends a cough or a backchannel whose transcript is known
     patience_ms: int = 420  # quiet that ends it without one
+    awaited_ms: int = 640  # the same where one is on its way: it may say 'stop'
     echo_ms: int = 64  # echo that rejects speech of which there was no more
     distant_ms: int = 320  # the same of a voice in the background; a near one may begin as softly
 
@@ -81,6 +82,11 @@ class Interruption:
         self._text = ""
         self._guessed = False
         self._concluded = False
+        self._awaited = False
+
+    def expect_words(self) -> None:
+        """The recogniser was asked what was said."""
+        self._awaited = True
 
     def hear(self, text: str, *, final: bool = False, guessed: bool = False) -> Verdict | None:
         """A newer transcript of the speech; `final` where the recogniser has heard it to its end.
@@ -88,6 +94,7 @@ class Interruption:
         `guessed`: it is not sure of the words, of which it makes some of every sound: only a command counts then.
         """
         self._text, self._concluded, self._guessed = text, final, guessed
+        self._awaited = self._awaited and not final
         if self._is_meant():
             return Verdict.CONFIRMED
         return self._after_silence()
@@ -113,7 +120,7 @@ class Interruption:
         elif voice:
             # What was soft before it was this speaker, too.
             self._voiced, self._distant = self._voiced + self._distant + window, 0
-            self._silence, self._concluded = 0, False
+            self._silence, self._concluded, self._awaited = 0, False, False
         else:
             self._silence += window
         limit_ms = self.rules.backchannel_ms if self._text and is_backchannel(self._text) else self.rules.lasting_ms
@@ -122,8 +129,8 @@ class Interruption:
         return self._after_silence()
 
     def _after_silence(self) -> Verdict | None:
-        silence_ms = self._silence // SAMPLES_PER_MS
-        if silence_ms >= (self.rules.silence_ms if self._concluded else self.rules.patience_ms):
+        patience_ms = self.rules.awaited_ms if self._awaited else self.rules.patience_ms
+        if self._silence // SAMPLES_PER_MS >= (self.rules.silence_ms if self._concluded else patience_ms):
             return Verdict.CONFIRMED if self._is_meant() else Verdict.REJECTED
         return None
 

@@ -55,6 +55,23 @@ def test_words_with_a_meaning_interrupt(text: str) -> None:
     assert after(speech_ms=320, text=text, final=True)[0] is Verdict.CONFIRMED
 
 
+def test_words_that_are_on_their_way_are_waited_for_a_little_longer() -> None:
+    interruption = Interruption()
+    assert listen(interruption, 320, voice=True)[0] is None
+    interruption.expect_words()
+    assert listen(interruption, Rules().awaited_ms - WINDOW_MS, voice=False)[0] is None
+    assert interruption.hear("stop", final=True) is Verdict.CONFIRMED
+
+
+def test_words_that_do_not_come_are_not_waited_for_any_longer() -> None:
+    interruption = Interruption()
+    assert listen(interruption, 320, voice=True)[0] is None
+    interruption.expect_words()
+    verdict, silence_ms = listen(interruption, 1000, voice=False)
+    assert verdict is Verdict.REJECTED
+    assert silence_ms <= Rules().awaited_ms + WINDOW_MS
+
+
 @pytest.mark.parametrize(
     ("text", "verdict"), [("question", Verdict.CONFIRMED), ("uh-huh", Verdict.REJECTED), ("", Verdict.REJECTED)]
 )

@@ -76,7 +76,9 @@ class Scripted:
         return Opinion(0.99, self._opinion_s)
 
 
-@pytest.mark.parametrize(("words_s", "opinion_s", "at_least_s"), [(0.05, 0.05, 0.2), (0.3, 0.05, 0.4), (0.05, 0.1, 0.2)])
+@pytest.mark.parametrize(
+    ("words_s", "opinion_s", "at_least_s"), [(0.05, 0.05, 0.2), (0.3, 0.05, 0.4), (0.05, 0.2, 0.28)]
+)
 def test_answers_arrive_as_late_as_the_models_took(words_s: float, opinion_s: float, at_least_s: float) -> None:
     (taken,) = rehearse(Scripted(words_s=words_s, opinion_s=opinion_s), Endpointer())
     silence_s = (taken.at - taken.last_speech) / SAMPLE_RATE
