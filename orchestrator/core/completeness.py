@@ -66,6 +66,9 @@ _DIGITS = {"zero", "oh", "one", "two", "three", "four", "five", "six", "seven", 
 _DIGITS |= {"eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"}
 _DIGITS |= {"twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety", "hundred", "thousand"}
 
+# Alone they begin a sentence.
+_OPENERS = {"so", "then", "well", "now", "actually", "basically", "anyway", "however", "first", "finally"}
+
 # Short utterances that need nothing more, and endings that do, against what their last word alone suggests.
 _WHOLE = {"stop", "wait", "yes", "no", "yeah", "okay", "ok", "thanks", "hello", "hi", "hey", "goodbye", "bye", "help"}
 _WHOLE |= {"sure", "right", "exactly", "continue", "never", "please", "again", "nope", "yep", "cancel", "correct"}
@@ -137,8 +140,10 @@ def _by_words(words: list[str]) -> Completeness:
         return _TRAILING  # 'I need a little more …'; but 'tell me more'
     if not after_question and (last in _QUANTIFIERS or _goes_on(previous, last)):
         return _UNCLEAR
+    if last in _OPENERS and not previous:
+        return _TRAILING
     if last in ("so", "then", "well"):
-        return _UNCLEAR if previous else _TRAILING
+        return _UNCLEAR
     if last == "like":
         return _COMPLETE if asks else _UNCLEAR
     if last in ("what", "which") and previous in {"me", "us", "him", "them", "know", "wonder"}:

@@ -36,8 +36,8 @@ class Rules:
     # The silence that ends a turn by that. Where it is certain, and was not in vain about this speaker: `certain_ms`.
     # Words that are complete wait `agreed_ms` where it is sure or inclined to think so, too, `open_ms` where it cannot
     # tell, `doubted_ms` where it doubts, `denied_ms` where it denies it and did so rightly before. Without such words,
-    # and of who has paused in this turn, it is `sure_ms`, `inclined_ms` and `incomplete_ms`; words that trail off or
-    # are dictated wait `unclear_ms` at least.
+    # and of who has paused in this turn, it is `sure_ms`, `inclined_ms`, `incomplete_ms` and `denied_ms`; words that
+    # trail off or are dictated wait `unclear_ms` at least.
     certain_ms: int = 240
     agreed_ms: int = 320
     open_ms: int = 400

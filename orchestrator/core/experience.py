@@ -9,6 +9,7 @@ from collections import deque
 REMEMBERED = 40
 LEAST = 4  # doubts to be judged by
 MOSTLY_VAIN = 0.5
+SELDOM_VAIN = 0.2
 OF_ONE_SPEAKER = 2  # doubts count; the others would only tell the same of the same voice
 
 
@@ -26,3 +27,8 @@ class Experience:
     def distrusts(self) -> bool:
         """Whether the model's doubts have been in vain for the most part."""
         return len(self._vain) >= LEAST and sum(self._vain) > MOSTLY_VAIN * len(self._vain)
+
+    @property
+    def trusts(self) -> bool:
+        """Whether the model's doubts have seldom been in vain."""
+        return len(self._vain) >= LEAST and sum(self._vain) <= SELDOM_VAIN * len(self._vain)

@@ -33,7 +33,7 @@ class Waiting:
         self._lessons = 0  # what was added to it
         # Of this speaker's ends, less the doubts that were right.
         self._vain_doubts = MOST_VAIN_DOUBTS if experience.distrusts else 0
-        self._rightly_doubted = False  # the model did, of the last pause or end of which it doubted
+        self._rightly_doubted = experience.trusts  # the model did, of the last pause or end of which it doubted
         self._wrongly_sure = False  # and was certain in vain, of the last one of which it was certain
         self._ended_sure = False  # it was certain of the last end
         # Of the utterance.
@@ -161,7 +161,7 @@ class Waiting:
                     wait_ms = max(wait_ms, rules.hesitant_ms)
             case Outlook.DENIED if guessed and not self._vain_doubts:
                 wait_ms = rules.guessed_denied_ms
-            case Outlook.DENIED if self._rightly_doubted:
+            case Outlook.DENIED if self._rightly_doubted or not (guessed or words is Completeness.COMPLETE):
                 wait_ms = rules.denied_ms
             case Outlook.DOUBTED | Outlook.DENIED:
                 wait_ms = rules.doubted_ms if complete else rules.incomplete_ms

@@ -31,6 +31,13 @@ def test_the_model_is_believed_until_its_doubts_were_in_vain_for_the_most_part()
     assert not taught(*[True] * LEAST, *[False] * LEAST).distrusts
 
 
+def test_the_model_is_trusted_where_its_doubts_were_seldom_in_vain() -> None:
+    assert not taught(*[False] * (LEAST - 1)).trusts
+    assert taught(*[False] * LEAST).trusts
+    assert not taught(*[False] * LEAST, True, True).trusts
+    assert first_wait_ms(taught(*[False] * LEAST)) == DEFAULT.denied_ms
+
+
 def test_old_lessons_are_forgotten() -> None:
     assert not taught(*[True] * REMEMBERED, *[False] * REMEMBERED).distrusts
 
