@@ -21,7 +21,8 @@ UNCLEAR = [
 DICTATED = ["my number is five five", "four oh two", "it is b c d", "20 24", "my code is 4 7", "7"]
 TRAILING = [
     "and then i", "i would like to", "my name is", "the", "um", "i went to the shop and", "what is the", "i want",
-    "well", "now", "so", "tell me", "can you please", "it was like", "john dot smith at gmail dot", "if i were a", "hey can you",
+    "well", "now", "so", "tell me", "can you please", "it was like", "john dot smith at gmail dot", "if i were a",
+    "hey can you",
     "and so then", "because i think that", "I need a...", "bread, butter,", "my name is.", "the capital of",
     "we were in", "two times as", "i would like to know", "what do you think about", "tell me something about",
     "i am going to buy", "i think we should", "i need a little more", "can you tell me you",
