@@ -189,7 +189,7 @@ class Waiting:
     @property
     def _tells(self) -> bool:
         """Whether the model's opinion adds anything to the words: these alone say that the turn is over, or nothing."""
-        return self._words is Completeness.COMPLETE or not self._trusted
+        return self._words in (None, Completeness.COMPLETE) or not self._trusted
 
     @property
     def _sure(self) -> bool:
