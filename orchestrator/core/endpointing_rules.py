@@ -33,11 +33,11 @@ class Rules:
     model_inclined: float = 0.6
     model_doubts: float = 0.3
     model_denies: float = 0.15
-    # The silence that ends a turn by that. Where it is certain, and was not in vain about this speaker: `certain_ms`.
-    # Words that are complete wait `agreed_ms` where it is sure or inclined to think so, too, `open_ms` where it cannot
-    # tell, `doubted_ms` where it doubts, `denied_ms` where it denies it and did so rightly before. Without such words,
-    # and of who has paused in this turn, it is `sure_ms`, `inclined_ms`, `incomplete_ms` and `denied_ms`; words that
-    # trail off or are dictated wait `unclear_ms` at least.
+    # The silence that ends a turn by that: `certain_ms` where it is certain, and was not in vain about this speaker.
+    # Words that are complete wait `agreed_ms` where it is sure, `sure_ms` where it is inclined to think so, `open_ms`
+    # where it cannot tell, `doubted_ms` where it doubts, and `denied_ms` where it denies it and did so rightly before.
+    # Without such words, and of who has paused in this turn, it is `sure_ms`, `inclined_ms`, `incomplete_ms` and
+    # `denied_ms`; words that trail off or are dictated wait `unclear_ms` at least.
     certain_ms: int = 240
     agreed_ms: int = 320
     open_ms: int = 400

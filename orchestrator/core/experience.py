@@ -23,6 +23,11 @@ class Experience:
         """The model doubted complete words: in `vain` where the turn was over, rightly where the speaker went on."""
         self._vain.append(vain)
 
+    def correct(self) -> None:
+        """The last doubt that was thought vain was right: the speaker was only cut off."""
+        if self._vain:
+            self._vain[-1] = False
+
     @property
     def distrusts(self) -> bool:
         """Whether the model's doubts have been in vain for the most part."""

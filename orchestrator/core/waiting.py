@@ -35,7 +35,8 @@ class Waiting:
         self._vain_doubts = MOST_VAIN_DOUBTS if experience.distrusts else 0
         self._rightly_doubted = experience.trusts  # the model did, of the last pause or end of which it doubted
         self._wrongly_sure = False  # and was certain in vain, of the last one of which it was certain
-        self._ended_sure = False  # it was certain of the last end
+        self._ended_sure = self._ended_in_doubt = False  # it was certain of the last end, or doubted it
+        self._taught = False  # the last lesson was added to the experience
         # Of the utterance.
         self._words: Completeness | None = None  # how complete they sound; None while there are none
         self._trusted = True  # the recogniser is sure of them
@@ -93,12 +94,17 @@ class Waiting:
             self._vain_doubts = min(MOST_VAIN_DOUBTS, self._vain_doubts + 1)
             self._rightly_doubted = False
             self._learn(vain=True)
-        self._ended_sure = self._sure
+        self._ended_sure, self._ended_in_doubt = self._sure, self._doubted and self._tells
         self._wrongly_sure = self._wrongly_sure and not self._sure
 
     def cut_off(self) -> None:
-        """The turn's end was none."""
+        """The turn's end was none: what was learned from it was wrong."""
         self._wrongly_sure = self._wrongly_sure or self._ended_sure
+        if self._ended_in_doubt:
+            self._vain_doubts = max(0, self._vain_doubts - 2)
+            self._rightly_doubted = True
+            if self._taught:
+                self._experience.correct()
 
     def ms(self) -> int:
         """The silence that would end the turn, as far as is known now."""
@@ -154,7 +160,7 @@ class Waiting:
             case Outlook.SURE:
                 wait_ms = rules.agreed_ms if complete else rules.sure_ms
             case Outlook.INCLINED:
-                wait_ms = rules.agreed_ms if complete else rules.inclined_ms
+                wait_ms = rules.sure_ms if complete else rules.inclined_ms
             case Outlook.OPEN:
                 wait_ms = rules.open_ms if complete else self._by_words() if words else rules.unheard_ms
                 if self._hesitant:
@@ -205,6 +211,7 @@ class Waiting:
         self._opinion_due = self._words_due = self._words_known = False
 
     def _learn(self, *, vain: bool) -> None:
-        if self._words is Completeness.COMPLETE and self._trusted and self._lessons < OF_ONE_SPEAKER:
+        self._taught = self._words is Completeness.COMPLETE and self._trusted and self._lessons < OF_ONE_SPEAKER
+        if self._taught:
             self._lessons += 1
             self._experience.doubted(vain=vain)

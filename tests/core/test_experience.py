@@ -38,6 +38,16 @@ def test_the_model_is_trusted_where_its_doubts_were_seldom_in_vain() -> None:
     assert first_wait_ms(taught(*[False] * LEAST)) == DEFAULT.denied_ms
 
 
+def test_a_doubt_is_corrected_whose_speaker_was_only_cut_off() -> None:
+    experience = taught(*[True] * LEAST)
+    Experience().correct()  # of none there is nothing to be corrected
+    experience.correct()
+    assert experience.distrusts, "all but one were in vain"
+    for _ in range(LEAST // 2):
+        experience.doubted(vain=False)
+    assert not experience.distrusts
+
+
 def test_old_lessons_are_forgotten() -> None:
     assert not taught(*[True] * REMEMBERED, *[False] * REMEMBERED).distrusts
 

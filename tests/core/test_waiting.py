@@ -47,7 +47,7 @@ def test_of_another_language_the_punctuation_decides() -> None:
     [
         ("what time is it", 0.98, DEFAULT.complete_ms),
         ("what time is it", 0.9, DEFAULT.agreed_ms),
-        ("what time is it", 0.7, DEFAULT.agreed_ms),
+        ("what time is it", 0.7, DEFAULT.sure_ms),
         ("what time is it", 0.5, DEFAULT.open_ms),
         ("what time is it", 0.2, DEFAULT.doubted_ms),
         ("what time is it", 0.1, DEFAULT.doubted_ms),
@@ -277,6 +277,19 @@ def test_a_model_that_was_certain_in_vain_is_no_more_than_sure_until_it_was_righ
         microphone.endpointer.hear("I went to")
         pausing(microphone, 320)
     assert waits == [DEFAULT.sure_ms, DEFAULT.certain_ms]
+
+
+def test_a_doubt_about_an_end_that_was_none_was_right_after_all() -> None:
+    microphone = Microphone()
+    for pause_ms in (320, 960):  # cut off, then over
+        microphone.hears(SPEECH, 960)
+        microphone.endpointer.hear("I saw the market", 0.9)
+        microphone.hears(SILENCE, 128)
+        microphone.endpointer.judge(0.05)
+        wait_ms = microphone.endpointer.wait_ms()
+        microphone.silence_until_the_end_ms()
+        microphone.hears(SILENCE, pause_ms)
+    assert wait_ms == DEFAULT.denied_ms
 
 
 def test_who_was_cut_off_is_given_more_time_unless_the_model_is_certain_that_never_was_in_vain() -> None:
