@@ -25,8 +25,9 @@ class Experience:
 
     def correct(self) -> None:
         """The last doubt that was thought vain was right: the speaker was only cut off."""
-        if self._vain:
-            self._vain[-1] = False
+        last = next((index for index in reversed(range(len(self._vain))) if self._vain[index]), None)
+        if last is not None:
+            self._vain[last] = False
 
     @property
     def distrusts(self) -> bool:

@@ -1,23 +1,9 @@
 """How long a silence must be to end the turn: by the words, the end-of-turn model, and what both were worth so far."""
 
-from enum import Enum, auto
-
 from orchestrator.core.completeness import Completeness, completeness
 from orchestrator.core.endpointing_rules import Rules
-from orchestrator.core.experience import OF_ONE_SPEAKER, Experience
-
-MOST_VAIN_DOUBTS = 4  # are remembered of a speaker, so that not one right doubt makes up for all of them
-
-
-class Outlook(Enum):
-    """What the end-of-turn model thinks of a pause."""
-
-    CERTAIN = auto()  # it is the end
-    SURE = auto()
-    INCLINED = auto()
-    OPEN = auto()
-    DOUBTED = auto()
-    DENIED = auto()
+from orchestrator.core.experience import Experience
+from orchestrator.core.trust import Outlook, Trust
 
 
 class Waiting:
@@ -28,15 +14,8 @@ class Waiting:
     """
 
     def __init__(self, rules: Rules, experience: Experience) -> None:
-        self.rules = rules
-        self._experience = experience
-        self._lessons = 0  # what was added to it
-        # Of this speaker's ends, less the doubts that were right.
-        self._vain_doubts = MOST_VAIN_DOUBTS if experience.distrusts else 0
-        self._rightly_doubted = experience.trusts  # the model did, of the last pause or end of which it doubted
-        self._wrongly_sure = False  # and was certain in vain, of the last one of which it was certain
-        self._ended_sure = self._ended_in_doubt = False  # it was certain of the last end, or doubted it
-        self._taught = False  # the last lesson was added to the experience
+        self._rules = rules
+        self._trust = Trust(rules, experience)
         # Of the utterance.
         self._words: Completeness | None = None  # how complete they sound; None while there are none
         self._trusted = True  # the recogniser is sure of them
@@ -46,6 +25,15 @@ class Waiting:
         self._opinion: float | None = None  # the model's
         self._opinion_due = self._words_due = False  # the model was asked, and the recogniser
         self._words_known = False  # the recogniser has answered
+
+    @property
+    def rules(self) -> Rules:
+        """How the endpointer decides."""
+        return self._rules
+
+    @rules.setter
+    def rules(self, rules: Rules) -> None:
+        self._rules = self._trust.rules = rules
 
     def begin(self) -> None:
         """A new utterance."""
@@ -80,35 +68,22 @@ class Waiting:
 
     def went_on(self, pause_ms: int) -> None:
         """The silence was a pause: what is to be learned from it."""
-        if self._doubted and self._tells:
-            self._vain_doubts = max(0, self._vain_doubts - 1)
-            self._rightly_doubted = self._rightly_doubted or pause_ms >= self.rules.hesitation_lasts_ms
-            self._learn(vain=False)
-        self._wrongly_sure = self._wrongly_sure or self._sure
-        self._hesitant = self._hesitant or pause_ms >= self.rules.hesitation_lasts_ms
+        lasted = pause_ms >= self.rules.hesitation_lasts_ms
+        self._trust.went_on(self._opinion, tells=self._tells, complete=self._complete, lasted=lasted)
+        self._hesitant = self._hesitant or lasted
         self._end_silence()
 
     def ended(self) -> None:
         """The silence was the turn's end: what is to be learned from it."""
-        if self._doubted and self._tells:
-            self._vain_doubts = min(MOST_VAIN_DOUBTS, self._vain_doubts + 1)
-            self._rightly_doubted = False
-            self._learn(vain=True)
-        self._ended_sure, self._ended_in_doubt = self._sure, self._doubted and self._tells
-        self._wrongly_sure = self._wrongly_sure and not self._sure
+        self._trust.ended(self._opinion, tells=self._tells, complete=self._complete)
 
     def cut_off(self) -> None:
-        """The turn's end was none: what was learned from it was wrong."""
-        self._wrongly_sure = self._wrongly_sure or self._ended_sure
-        if self._ended_in_doubt:
-            self._vain_doubts = max(0, self._vain_doubts - 2)
-            self._rightly_doubted = True
-            if self._taught:
-                self._experience.correct()
+        """The turn's end was none."""
+        self._trust.cut_off()
 
     def ms(self) -> int:
         """The silence that would end the turn, as far as is known now."""
-        outlook = None if self._discredited else self._outlook()
+        outlook = self._trust.outlook(self._opinion)
         wait_ms = self._by_words() if outlook is None else self._by_outlook(outlook)
         if self._words_due:
             wait_ms = max(wait_ms, self.rules.words_ms)
@@ -117,7 +92,7 @@ class Waiting:
     @property
     def certain(self) -> bool:
         """Whether the model is certain that the turn is over, and may be believed."""
-        return not self._discredited and self._outlook() is Outlook.CERTAIN
+        return self._trust.outlook(self._opinion) is Outlook.CERTAIN
 
     def _by_words(self) -> int:
         """What the model thinks is not known, or does not count."""
@@ -150,7 +125,7 @@ class Waiting:
             at_least_ms = rules.unclear_ms
         else:
             at_least_ms = 0
-        complete = words is Completeness.COMPLETE and not self._hesitant
+        complete = self._complete and not self._hesitant
         guessed = self._words is not None and not self._trusted
         match outlook:
             case Outlook.CERTAIN if words is Completeness.UNCLEAR or self._words is None:
@@ -165,53 +140,24 @@ class Waiting:
                 wait_ms = rules.open_ms if complete else self._by_words() if words else rules.unheard_ms
                 if self._hesitant:
                     wait_ms = max(wait_ms, rules.hesitant_ms)
-            case Outlook.DENIED if guessed and not self._vain_doubts:
+            case Outlook.DENIED if guessed and self._trust.unbroken:
                 wait_ms = rules.guessed_denied_ms
-            case Outlook.DENIED if self._rightly_doubted or not (guessed or words is Completeness.COMPLETE):
+            case Outlook.DENIED if self._trust.doubts_rightly or not (guessed or self._complete):
                 wait_ms = rules.denied_ms
             case Outlook.DOUBTED | Outlook.DENIED:
                 wait_ms = rules.doubted_ms if complete else rules.incomplete_ms
         return max(wait_ms, at_least_ms, rules.complete_ms)
 
-    def _outlook(self) -> Outlook | None:
-        """None where the model has said nothing of this pause."""
-        rules, opinion = self.rules, self._opinion
-        if opinion is None:
-            return None
-        if opinion >= rules.model_certain and not self._wrongly_sure:
-            return Outlook.CERTAIN
-        if opinion >= rules.model_sure:
-            return Outlook.SURE
-        if opinion >= rules.model_inclined:
-            return Outlook.INCLINED
-        if opinion > rules.model_doubts:
-            return Outlook.OPEN
-        return Outlook.DOUBTED if opinion > rules.model_denies else Outlook.DENIED
-
     @property
-    def _doubted(self) -> bool:
-        return self._opinion is not None and self._opinion <= self.rules.model_doubts
+    def _complete(self) -> bool:
+        """Whether the words are complete, and the recogniser is sure of them."""
+        return self._trusted and self._words is Completeness.COMPLETE
 
     @property
     def _tells(self) -> bool:
         """Whether the model's opinion adds anything to the words: these alone say that the turn is over, or nothing."""
         return self._words in (None, Completeness.COMPLETE) or not self._trusted
 
-    @property
-    def _sure(self) -> bool:
-        return self._opinion is not None and self._opinion >= self.rules.model_certain
-
-    @property
-    def _discredited(self) -> bool:
-        """The model does not understand this speaker."""
-        return self._vain_doubts >= self.rules.vain_doubts
-
     def _end_silence(self) -> None:
         self._opinion = None
         self._opinion_due = self._words_due = self._words_known = False
-
-    def _learn(self, *, vain: bool) -> None:
-        self._taught = self._words is Completeness.COMPLETE and self._trusted and self._lessons < OF_ONE_SPEAKER
-        if self._taught:
-            self._lessons += 1
-            self._experience.doubted(vain=vain)
