@@ -222,11 +222,14 @@ async def test_an_interrupt_of_the_example_cancels_the_turn_in_the_server(triton
     name = CANCELLED.format("speech_to_speech")
     before = await settled_metric(triton.metrics_url, name)
     command = [sys.executable, EXAMPLE, str(AUDIO / "tell_me_a_story.wav"), "--url", triton.grpc_url]
-    talking = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert talking.stdout is not None
-    assert talking.stdout.readline() == b"You: tell me a story\n"
-    talking.send_signal(signal.SIGINT)
-    _, errors = talking.communicate(timeout=20)
+    for _ in range(3):  # on a busy machine the whole story may have come before the signal does
+        talking = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        assert talking.stdout is not None
+        assert talking.stdout.readline() == b"You: tell me a story\n"
+        talking.send_signal(signal.SIGINT)
+        rest, errors = talking.communicate(timeout=20)
+        if not (talking.returncode == 0 and rest.endswith(b"\n")):
+            break
     assert (talking.returncode, errors) == (130, b"")
     assert await until_metric(triton.metrics_url, name, before + 1) == before + 1
 
