@@ -34,8 +34,8 @@ class Rules:
     model_doubts: float = 0.3
     model_denies: float = 0.15
     # The silence that ends a turn by that: `certain_ms` where it is certain, and was not in vain about this speaker.
-    # Words that are complete wait `agreed_ms` where it is sure, `sure_ms` where it is inclined to think so, `open_ms`
-    # where it cannot tell, `doubted_ms` where it doubts, and `denied_ms` where it denies it and did so rightly before.
+    # Words that are complete wait `agreed_ms` where it is sure or inclined to think so, `open_ms` where it cannot tell,
+    # `doubted_ms` where it doubts, and `denied_ms` where it denies it and did so rightly before.
     # Without such words, and of who has paused in this turn, it is `sure_ms`, `inclined_ms`, `incomplete_ms` and
     # `denied_ms`; words that trail off or are dictated wait `unclear_ms` at least.
     certain_ms: int = 240

@@ -132,10 +132,12 @@ class Waiting:
                 wait_ms = rules.agreed_ms
             case Outlook.CERTAIN:
                 wait_ms = rules.complete_ms if complete else rules.certain_ms
+            case Outlook.SURE | Outlook.INCLINED if complete:
+                wait_ms = rules.agreed_ms
             case Outlook.SURE:
-                wait_ms = rules.agreed_ms if complete else rules.sure_ms
+                wait_ms = rules.sure_ms
             case Outlook.INCLINED:
-                wait_ms = rules.sure_ms if complete else rules.inclined_ms
+                wait_ms = rules.inclined_ms
             case Outlook.OPEN:
                 wait_ms = rules.open_ms if complete else self._by_words() if words else rules.unheard_ms
                 if self._hesitant:
@@ -155,8 +157,8 @@ class Waiting:
 
     @property
     def _tells(self) -> bool:
-        """Whether the model's opinion adds anything to the words: these alone say that the turn is over, or nothing."""
-        return self._words in (None, Completeness.COMPLETE) or not self._trusted
+        """Whether the model's opinion adds anything to the words: these say that the turn is over, or were guessed."""
+        return self._words is Completeness.COMPLETE or not self._trusted
 
     def _end_silence(self) -> None:
         self._opinion = None

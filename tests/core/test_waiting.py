@@ -47,7 +47,7 @@ def test_of_another_language_the_punctuation_decides() -> None:
     [
         ("what time is it", 0.98, DEFAULT.complete_ms),
         ("what time is it", 0.9, DEFAULT.agreed_ms),
-        ("what time is it", 0.7, DEFAULT.sure_ms),
+        ("what time is it", 0.7, DEFAULT.agreed_ms),
         ("what time is it", 0.5, DEFAULT.open_ms),
         ("what time is it", 0.2, DEFAULT.doubted_ms),
         ("what time is it", 0.1, DEFAULT.doubted_ms),
