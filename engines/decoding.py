@@ -239,8 +239,9 @@ class Utterance:
         self._close(self._understood(decoder), len(self._sound), self._measure(decoder))
 
     def _close(self, words: tuple[Word, ...], end: int, means: Means) -> None:
-        self._closed += words
-        self._closed_bytes, self._closed_means = self._closed_bytes + end, means
+        if words:  # the means of noise are not the speaker's
+            self._closed += words
+            self._closed_bytes, self._closed_means = self._closed_bytes + end, means
         self._begins_s += end / BYTES_PER_S
         del self._sound[:end]
         self._partial, self._words, self._fed = "", (), 0

@@ -119,13 +119,6 @@ class Decoder:
         """Ends the utterance: the second pass over its words and the best path through them."""
         _LIBRARY.ps_end_utt(self._decoder)
 
-    def decode(self, pcm16_16k: bytes) -> None:
-        """Decodes a whole utterance, normalised by its own means."""
-        _LIBRARY.ps_start_stream(self._decoder)
-        _LIBRARY.ps_start_utt(self._decoder)
-        _LIBRARY.ps_process_raw(self._decoder, pcm16_16k, len(pcm16_16k) // 2, 0, 1)
-        _LIBRARY.ps_end_utt(self._decoder)
-
     def measure(self, pcm16_16k: bytes) -> Means:
         """The cepstral means of a sound, as a whole-utterance decoding of it would take them (src/feat/cmn.c).
 

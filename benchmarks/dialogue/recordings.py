@@ -14,17 +14,17 @@ import numpy as np
 from goassist_client.errors import SoundError
 from goassist_client.sound import read_sound
 
-from benchmarks.dialogue.rehearsal import Models, Samples, rehearse
-from benchmarks.dialogue.report import Row, table
+from benchmarks.dialogue.rehearsal import Models, rehearse
+from benchmarks.dialogue.report import Row, share, table, times
 from benchmarks.dialogue.script import Say, Script, turn_taking
-from benchmarks.dialogue.sounds import Studio, to_int16
+from benchmarks.dialogue.sounds import Samples, Sound, Studio, to_int16
 from benchmarks.speech import ROOM_NOISE
 from orchestrator.core.endpointing import Endpointer
 from orchestrator.core.endpointing_rules import SAMPLE_RATE
 from orchestrator.core.experience import Experience
 
 FRAME = SAMPLE_RATE // 100
-SHORTEST_PAUSE_S = 0.2
+SHORTEST_PAUSE_S, SHORT_S = 0.2, 0.7
 SHORTEST_PART_S = 0.06
 PARTS_OF_A_WORD_S = 0.15  # a stop consonant's silence
 FLOOR_DB = 30.0  # under the loud frames: as soft as speech gets
@@ -66,16 +66,20 @@ def prepared(name: str, sound: Samples) -> Recording:
 
 def room(sound: Samples, length_s: float) -> Samples:
     """Noise as loud as the recording's quietest tenth of a second."""
-    frames = sound[: sound.size // FRAME * FRAME].reshape(-1, FRAME).astype(np.float64)
-    power = np.convolve((frames**2).mean(axis=1), np.ones(10) / 10, "valid")
+    power = np.convolve(powers(sound), np.ones(10) / 10, "valid")
     noise = np.random.default_rng(0).normal(size=round(length_s * SAMPLE_RATE)) * np.sqrt(power.min())
     return to_int16(noise)
 
 
-def spoken_parts(sound: Samples) -> list[tuple[int, int]]:
-    """Where there is speech, by its level: between a third of the way from the noise up and the loudest frames."""
+def powers(sound: Samples) -> Sound:
+    """The mean square of each whole frame."""
     frames = sound[: sound.size // FRAME * FRAME].reshape(-1, FRAME).astype(np.float64)
-    level_db = 10 * np.log10((frames**2).mean(axis=1) + 1)
+    return np.asarray((frames**2).mean(axis=1))
+
+
+def spoken_parts(sound: Samples) -> list[tuple[int, int]]:
+    """Where there is speech, by its level: a third of the way from the noise up to the loudest frames, or more."""
+    level_db = 10 * np.log10(powers(sound) + 1)
     noise_db, loud_db = np.percentile(level_db, [5, 95])
     loud = np.flatnonzero(level_db > max(loud_db - FLOOR_DB, noise_db + (loud_db - noise_db) / 3))
     parts: list[tuple[int, int]] = []
@@ -102,19 +106,19 @@ def judge(recording: Recording, taken_at: Sequence[tuple[int, str]]) -> Iterator
 
 def figures(judged: Sequence[Judged]) -> list[Row]:
     """The table's rows."""
-    pauses = [each for each in judged if each.length_s is not None]
     ends = [each for each in judged if each.length_s is None]
     delays_ms = [1000 * each.taken_after_s for each in ends if each.taken_after_s is not None]
-    found = []
-    for title, least_s, most_s in (("up to 700 ms", 0.0, 0.7), ("longer", 0.7, np.inf)):
-        of_them = [each for each in pauses if each.length_s is not None and least_s < each.length_s <= most_s]
-        taken = sum(each.taken_after_s is not None for each in of_them)
-        share = f"{taken / len(of_them):.0%} ({taken} of {len(of_them)})" if of_them else "–"
-        found.append(Row(f"pauses taken, {title}", share, "", len(of_them), None))
-    p50, p95 = np.percentile(delays_ms, [50, 95]) if delays_ms else (np.nan, np.nan)
-    found.append(Row("silence before the turn is taken", f"p50 {p50:.0f} ms, p95 {p95:.0f} ms", "", len(ends), None))
-    found.append(Row("ends that were not taken", str(len(ends) - len(delays_ms)), "", len(ends), None))
-    return found
+    short: list[bool] = []
+    long: list[bool] = []
+    for each in judged:
+        if each.length_s is not None:
+            (short if each.length_s <= SHORT_S else long).append(each.taken_after_s is not None)
+    return [
+        share("pauses taken, up to 700 ms", short),
+        share("pauses taken, longer", long),
+        times("silence before the turn is taken", delays_ms),
+        Row("ends that were not taken", str(len(ends) - len(delays_ms)), "", len(ends), None),
+    ]
 
 
 def scripted() -> Iterator[Recording]:

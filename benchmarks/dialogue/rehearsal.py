@@ -12,9 +12,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Protocol
 
-import numpy as np
-import numpy.typing as npt
-
+from benchmarks.dialogue.sounds import Samples
 from engines.pocketsphinx import Pocketsphinx, Queue
 from engines.smart_turn import SmartTurn
 from engines.transcriber import Ask, Hypothesis, Piece
@@ -24,7 +22,6 @@ from orchestrator.listener import HEARD_SAMPLES
 from orchestrator.triton.asr import CHUNK_BYTES, Transcript, Word
 from orchestrator.vad import WINDOW_SAMPLES, VoiceDetector
 
-Samples = npt.NDArray[np.int16]
 ROOT = Path(__file__).resolve().parents[2]
 TURN_MODEL = ROOT / "models/turn/smart-turn-v3.2-cpu.onnx"
 # The way to Triton and back, as docs/benchmarks.md has it.

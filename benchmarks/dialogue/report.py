@@ -44,19 +44,19 @@ def rows(observed: Sequence[Observed]) -> list[Row]:
     missed = sum(each.missed for each in observed)
     unstopped = sum(each.unstopped for each in observed)
     return [
-        _share("takeovers in pauses up to 700 ms", _taken(short), most=0.05),
-        _share("– after words that cannot be all", _taken(pause for pause in short if not pause.sentence_so_far)),
-        _share("– after words that are a sentence so far", _taken(pause for pause in short if pause.sentence_so_far)),
-        _share("takeovers in longer pauses", _taken(long)),
-        _times("response delay", delays, median=350),
-        _times("– in the first two turns of longer calls", early),
-        _times("– in their later turns", later),
-        _times("stop latency", stops),
+        share("takeovers in pauses up to 700 ms", _taken(short), most=0.05),
+        share("– after words that cannot be all", _taken(pause for pause in short if not pause.sentence_so_far)),
+        share("– after words that are a sentence so far", _taken(pause for pause in short if pause.sentence_so_far)),
+        share("takeovers in longer pauses", _taken(long)),
+        times("response delay", delays, median=350),
+        times("– in the first two turns of longer calls", early),
+        times("– in their later turns", later),
+        times("stop latency", stops),
         Row("interruptions that did not stop the agent", str(unstopped), "0", len(stops) + unstopped, unstopped == 0),
-        _share("false interruptions after which the answer went on, whole", resumed, least=1.0),
-        _times("silence because of one", silences),
-        _times("sound lost to one", lost),
-        _share("words remembered as heard, ± 1", words, least=1.0),
+        share("false interruptions after which the answer went on, whole", resumed, least=1.0),
+        times("silence because of one", silences),
+        times("sound lost to one", lost),
+        share("words remembered as heard, ± 1", words, least=1.0),
         Row(
             "caller's own frames late, p99 at worst",
             f"{1000 * max((each.late_s for each in observed), default=0):.0f} ms",
@@ -94,18 +94,20 @@ def _taken(pauses: Iterable[Pause]) -> list[bool]:
     return [pause.taken for pause in pauses]
 
 
-def _share(figure: str, values: Sequence[bool], *, most: float | None = None, least: float | None = None) -> Row:
-    share = float(np.mean(values)) if values else 0.0
+def share(figure: str, values: Sequence[bool], *, most: float | None = None, least: float | None = None) -> Row:
+    """How many of the values are true, and the target."""
+    true = float(np.mean(values)) if values else 0.0
     target = f"≤ {most:.0%}" if most is not None else f"≥ {least:.0%}" if least is not None else ""
     met = None
     if values and most is not None:
-        met = share <= most
+        met = true <= most
     elif values and least is not None:
-        met = share >= least
-    return Row(figure, f"{share:.0%} ({sum(values)} of {len(values)})", target, len(values), met, share)
+        met = true >= least
+    return Row(figure, f"{true:.0%} ({sum(values)} of {len(values)})", target, len(values), met, true)
 
 
-def _times(figure: str, values_ms: Sequence[float], *, median: float | None = None) -> Row:
+def times(figure: str, values_ms: Sequence[float], *, median: float | None = None) -> Row:
+    """Their median and 95th percentile, and the target."""
     if not values_ms:
         return Row(figure, "–", "", 0, None)
     p50, p95 = np.percentile(values_ms, [50, 95])

@@ -88,6 +88,7 @@ class Trust:
             self.doubts_rightly = True
             if self._taught:
                 self._experience.correct()
+        self._ended_certain = self._ended_in_doubt = False
 
     def _teach(self, *, vain: bool, complete: bool) -> None:
         self._taught = complete and self._lessons < OF_ONE_SPEAKER

@@ -95,6 +95,15 @@ def test_the_opposite_is_learned_of_an_end_that_was_none() -> None:
     assert other.doubts_rightly
 
 
+def test_of_one_end_the_opposite_is_learned_once() -> None:
+    one = trust()
+    for _ in range(MOST_VAIN_DOUBTS):
+        end(one, DOUBT)
+    for _ in range(3):  # speech, a sound that was none, speech
+        one.cut_off()
+    assert one.discredited
+
+
 def test_others_are_taught_the_opposite_too() -> None:
     experience = Experience()
     for _ in range(LEAST):

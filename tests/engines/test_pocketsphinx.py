@@ -113,6 +113,15 @@ def test_speech_after_a_flush_is_added(engine: Pocketsphinx) -> None:
     assert word_error_rate("what time is it tell me a story", final.text) <= 0.13
 
 
+def test_long_noise_before_speech_does_not_spoil_it(engine: Pocketsphinx) -> None:
+    noise = np.random.default_rng(3).normal(0, 60, 9 * 16_000).astype("<i2").tobytes()
+    caller = Caller(engine)
+    caller.say_in_chunks(noise, Ask.FLUSH)
+    caller.say_in_chunks(recording("what_time_is_it.wav") + PAUSE, Ask.FINAL)
+    answers = caller.hear_all()
+    assert answers[-1].text == "what time is it"
+
+
 def test_a_long_utterance_is_closed_at_pauses_and_its_closed_part_does_not_change(engine: Pocketsphinx) -> None:
     caller = Caller(engine)
     said = SENTENCES[5:11]
