@@ -1,6 +1,7 @@
 """The whole agent over bad networks and with unusual clients: it goes on, hears, answers, and does not grow slower.
 
-All calls run at once on one server, so that they take no longer than one.
+All calls run at once on one server, so that they take no longer than one. Turns end after a fixed silence: what the
+end-of-turn model thinks of a voice, and learns about it, is no matter of the network.
 """
 
 import asyncio
@@ -203,7 +204,7 @@ async def all_at_once(served: Served) -> Results:
 @pytest.fixture(scope="module")
 def results(stand_ins: RunningTriton, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Results]:
     folder: Path = tmp_path_factory.mktemp("network")
-    with serve(stand_ins.grpc_url, folder) as served:
+    with serve(stand_ins.grpc_url, folder, TURN_DETECTION="server_vad") as served:
         yield asyncio.run(all_at_once(served))
 
 
