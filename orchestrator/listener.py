@@ -13,7 +13,7 @@ import numpy as np
 
 from orchestrator import echo
 from orchestrator.core import endpointing, interruption
-from orchestrator.core.endpointing import Began, Ended, Endpointer, Hesitated, Lasted, Paused, Resumed
+from orchestrator.core.endpointing import Began, Ended, Endpointer, Hesitated, Paused, Resumed
 from orchestrator.core.endpointing_rules import SAMPLE_RATE, Rules
 from orchestrator.core.events import (
     Event,
@@ -189,9 +189,6 @@ class Listener:
                 self._endpointer.expect_words()
                 if self._turn.interruption is not None:
                     self._turn.interruption.expect_words()
-                self._ask_judge(self._turn, since)
-            case Lasted(since):
-                assert self._turn is not None
                 self._ask_judge(self._turn, since)
             case Resumed():
                 assert self._turn is not None

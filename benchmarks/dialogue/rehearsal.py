@@ -16,7 +16,7 @@ from benchmarks.dialogue.sounds import Samples
 from engines.pocketsphinx import Pocketsphinx, Queue
 from engines.smart_turn import SmartTurn
 from engines.transcriber import Ask, Hypothesis, Piece
-from orchestrator.core.endpointing import Began, Ended, Endpointer, Lasted, Paused, Resumed
+from orchestrator.core.endpointing import Began, Ended, Endpointer, Paused, Resumed
 from orchestrator.core.endpointing_rules import SAMPLE_RATE
 from orchestrator.listener import HEARD_SAMPLES
 from orchestrator.triton.asr import CHUNK_BYTES, Transcript, Word
@@ -176,9 +176,6 @@ def rehearse(ears: Ears, endpointer: Endpointer) -> Iterator[Taken]:
                 case Paused(since):
                     asked = [ears.words(began, window.end), ears.opinion(max(began, since - HEARD_SAMPLES), window.end)]
                     endpointer.expect_words()
-                    endpointer.expect_opinion()
-                case Lasted(since):
-                    asked = [ears.opinion(max(began, since - HEARD_SAMPLES), window.end)]
                     endpointer.expect_opinion()
                 case Ended(last_speech, at):
                     pause += 1

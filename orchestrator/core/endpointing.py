@@ -37,13 +37,6 @@ class Paused:
 
 
 @dataclass(frozen=True, slots=True)
-class Lasted:
-    """The pause since sample `since` lasts: a second opinion of the end-of-turn model may be better than the first."""
-
-    since: int
-
-
-@dataclass(frozen=True, slots=True)
 class Resumed:
     """Speech again after a hesitation or a pause, at sample `at`."""
 
@@ -58,7 +51,7 @@ class Ended:
     at: int
 
 
-Signal = Began | Hesitated | Paused | Lasted | Resumed | Ended
+Signal = Began | Hesitated | Paused | Resumed | Ended
 
 
 @dataclass(slots=True)
@@ -68,7 +61,6 @@ class _Silence:
     since: int
     hesitated: bool = False
     paused: bool = False
-    lasted: bool = False
     quiet: bool = False  # the detector has heard nothing for a moment
     stirs: bool = False  # it hears something again, softly
 
@@ -229,9 +221,6 @@ class Endpointer:
         if not silence.paused and silent_ms >= min(self._rules.pause_ms, self.wait_ms()):
             silence.hesitated = silence.paused = True
             signals.append(Paused(silence.since))
-        elif silence.paused and not silence.lasted and silent_ms >= self._rules.lasting_ms:
-            silence.lasted = True
-            signals.append(Lasted(silence.since))
         return signals + self._reconsider()
 
     def _silent_ms(self, silence: _Silence) -> int:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.core.endpointing import Began, Ended, Hesitated, Lasted, Paused, Resumed, Signal
+from orchestrator.core.endpointing import Began, Ended, Hesitated, Paused, Resumed, Signal
 from orchestrator.core.endpointing_rules import Rules
 from tests.core.microphone import DEFAULT, LINGERING, SILENCE, SPEECH, WINDOW, WINDOW_MS, Microphone, speaking
 
@@ -34,7 +34,7 @@ def test_an_onset_shorter_than_the_rule_is_none() -> None:
 def test_a_pause_is_announced_once_and_its_end_too() -> None:
     microphone = speaking("and then i")
     start = microphone.position
-    assert microphone.hears(SILENCE, 640) == [Hesitated(start), Paused(start), Lasted(start)]
+    assert microphone.hears(SILENCE, 640) == [Hesitated(start), Paused(start)]
     assert microphone.endpointer.in_pause
     resumed = microphone.position
     assert microphone.hears(SPEECH, 320) == [Resumed(resumed)]
@@ -163,9 +163,6 @@ def test_whatever_is_heard_the_signals_tell_a_story_that_makes_sense(
                         assert state in ("speaking", "hesitating")
                         assert begun_at <= since < microphone.position
                         state = "paused"
-                    case Lasted(since):
-                        assert state == "paused"
-                        assert begun_at <= since < microphone.position
                     case Resumed(at):
                         assert state in ("hesitating", "paused")
                         assert at == microphone.position - WINDOW

@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.core.endpointing import Ended, Hesitated, Lasted, Paused
+from orchestrator.core.endpointing import Ended, Hesitated, Paused
 from orchestrator.core.endpointing_rules import Rules
 from tests.core.microphone import DEFAULT, SILENCE, SPEECH, WINDOW, WINDOW_MS, Microphone, speaking
 
@@ -24,7 +24,7 @@ def test_the_words_decide_how_long_the_silence_must_be(text: str, wait: int) -> 
 
 def test_words_that_arrive_in_the_pause_count_at_once() -> None:
     microphone = speaking("what time is")
-    assert microphone.hears(SILENCE, 480) == [Hesitated(30 * WINDOW), Paused(30 * WINDOW), Lasted(30 * WINDOW)]
+    assert microphone.hears(SILENCE, 480) == [Hesitated(30 * WINDOW), Paused(30 * WINDOW)]
     assert microphone.endpointer.hear("what time is it") == [Ended(30 * WINDOW, microphone.position)]
 
 
@@ -308,14 +308,6 @@ def test_who_was_cut_off_is_given_more_time_unless_the_model_is_certain_that_nev
 
     assert wait_ms_after(0.7) == DEFAULT.complete_ms
     assert wait_ms_after(0.98) == DEFAULT.patient_ms
-
-
-def test_a_second_opinion_takes_the_firsts_place() -> None:
-    microphone = speaking("what are you talking about")
-    microphone.hears(SILENCE, 128)
-    assert microphone.endpointer.judge(0.1) == []
-    assert Lasted(30 * WINDOW) in microphone.hears(SILENCE, 256)
-    assert isinstance(microphone.endpointer.judge(0.98)[-1], Ended)
 
 
 def test_an_opinion_holds_for_its_own_pause_only() -> None:
