@@ -16,7 +16,9 @@ from engines.transcriber import Ask, Hypothesis, Word
 FIRST_S = 0.7
 RESTART_DISTANCE = 0.35
 # At the end, means so far off that the whole is worth decoding anew.
-REDECODE_DISTANCE = 0.8
+REDECODE_DISTANCE = 1.2
+# The means of the utterances before, likely of the same microphone, count as so much sound of this one.
+USUAL_S = 1.0
 # How much each cepstral mean varies between microphones and voices.
 _SPREAD = np.array([20, 8, 6, 6, 6, 5, 5, 4, 4, 4, 4, 3, 3], np.float32)
 # A stretch of speech that is decoded as a whole. A pause after CLOSE_S ends it, LONGEST_S ends it anyway, and its words
@@ -38,6 +40,7 @@ class Decoders:
         self._given_back = Condition()
         self._free = [Decoder(options)]
         self._lent: dict[Utterance, float] = {}  # to when the utterance last used its decoder; not while it does
+        self._usual_means: Means | None = None  # of the utterances so far, the latest most of all
         self._closed = False
         Thread(target=self._make, args=(options, count - 1), name="decoders", daemon=True).start()
 
@@ -76,6 +79,16 @@ class Decoders:
             else:
                 self._free.append(decoder)
                 self._given_back.notify()
+
+    def expected(self, means: Means, of_s: float) -> Means:
+        """The means that a whole utterance is likely to have of which `of_s` seconds have these."""
+        usual = self._usual_means
+        return means if usual is None else np.asarray((of_s * means + USUAL_S * usual) / (of_s + USUAL_S), np.float32)
+
+    def learn(self, means: Means) -> None:
+        """An utterance had these means."""
+        usual = self._usual_means
+        self._usual_means = means if usual is None else np.asarray((usual + means) / 2, np.float32)
 
     def close(self) -> None:
         """Free those that are not in use."""
@@ -145,7 +158,7 @@ class Utterance:
         decoder = decoders.take(self)
         if decoder is None:
             return
-        self._feed(decoder, in_haste)
+        self._feed(decoder, decoders, in_haste)
         if self._is_long():
             self._close_stretch(decoder)
             decoders.give_back(decoder)
@@ -182,12 +195,12 @@ class Utterance:
         frames = sum(int(np.argmax(loud)) if loud.any() else len(loud) for loud in (before, after))
         return frames * FRAME_BYTES / BYTES_PER_S
 
-    def _feed(self, decoder: Decoder, in_haste: bool) -> None:
+    def _feed(self, decoder: Decoder, decoders: Decoders, in_haste: bool) -> None:
         length = len(self._sound)
         restarts = self.decoder is None
         heard = self._closed_bytes + length
         if heard >= 2 * self._measured and (restarts or not in_haste):
-            means, self._measured = self._measure(decoder), heard
+            means, self._measured = decoders.expected(self._measure(decoder), heard / BYTES_PER_S), heard
             if restarts or _distance(means, self._means) > RESTART_DISTANCE:
                 if not restarts:
                     decoder.end()
@@ -216,6 +229,8 @@ class Utterance:
         self.decoder = None
         self._pause_means = means
         words = self._understood(decoder)
+        if words:  # the means of noise are nobody's
+            decoders.learn(means)
         decoders.give_back(decoder)
         return words
 

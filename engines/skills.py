@@ -117,7 +117,7 @@ SKILLS = (
     _skill(r"\bspell\b", _spelled, "how do you spell your name"),
     _skill(r"\bcount (?:up |from one )*to \w", _counted),
     _skill(
-        r"(?:tell|hear|know|read|another|want|give|like).*\b(?:story|stories|tale)\b|^(?:a |another )?story\b",
+        r"(?:tell|hear|know|read|another|want|give|like).*\b(?:story|stories|tale)\b|^(?:\w+ )?story\b",
         _story,
         "tell me a story",
         "could you tell me another story",

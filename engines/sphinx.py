@@ -116,7 +116,7 @@ class Decoder:
         _LIBRARY.ps_process_raw(self._decoder, pcm16_16k, len(pcm16_16k) // 2, 0, 0)
 
     def end(self) -> None:
-        """Ends the utterance: the second pass over its words and the best path through them."""
+        """Ends the utterance: the best path through its words, and a second pass over them before it if one is on."""
         _LIBRARY.ps_end_utt(self._decoder)
 
     def measure(self, pcm16_16k: bytes) -> Means:

@@ -128,17 +128,19 @@ def scripted() -> Iterator[Recording]:
         for script in turn_taking():
             for number, say in enumerate(script.steps):
                 assert isinstance(say, Say)
-                yield prepared(f"{script.name}-{number}", spoken(script, say, studio))
+                sound = spoken(script, say, studio)
+                yield Recording(f"{script.name}-{number}", sound, spoken_parts(sound))
     finally:
         studio.close()
 
 
 def spoken(script: Script, say: Say, studio: Studio) -> Samples:
-    """What the microphone hears of one turn."""
+    """What the microphone hears of one turn, and before and after it."""
     texts = [part for part in say.parts if isinstance(part, str)]
     sounds = iter(studio.sentence(script.voice, texts) if len(texts) > 1 else [studio.said(script.voice, texts[0])])
     pauses = [np.zeros(part * SAMPLE_RATE // 1000) if isinstance(part, int) else None for part in say.parts]
-    voice = np.concatenate([next(sounds) if pause is None else pause for pause in pauses])
+    before, after = (np.zeros(round(length_s * SAMPLE_RATE)) for length_s in (QUIET_BEFORE_S, QUIET_AFTER_S))
+    voice = np.concatenate([before, *(next(sounds) if pause is None else pause for pause in pauses), after])
     noise = np.random.default_rng(0).normal(size=voice.size) * ROOM_NOISE
     if script.noise is not None:
         noise += np.resize(studio.noise(script.noise, script.noise_db), voice.size)

@@ -127,6 +127,9 @@ class Endpointer:
         """
         if not self.speaking or not self._waiting.hear(text, confidence, final=final, paused=self.in_pause):
             return []
+        if self._goes_on and text.strip():  # and no breath or click
+            self._goes_on, self._patience = False, self._rules.patient_turns
+            self._waiting.cut_off()
         return self._reconsider()
 
     def expect_words(self) -> None:
@@ -214,9 +217,6 @@ class Endpointer:
         signals: list[Signal] = []
         if not silence.hesitated and silent_ms >= self._rules.hesitation_ms:
             silence.hesitated = True
-            if self._goes_on:
-                self._goes_on, self._patience = False, self._rules.patient_turns
-                self._waiting.cut_off()
             signals.append(Hesitated(silence.since))
         if not silence.paused and silent_ms >= min(self._rules.pause_ms, self.wait_ms()):
             silence.hesitated = silence.paused = True

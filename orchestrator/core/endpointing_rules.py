@@ -26,7 +26,7 @@ class Rules:
     trailing_ms: int = 1400
     unheard_ms: int = 840  # nothing was recognised yet
     words_ms: int = 480  # what was understood while one spoke may lack the last word: the recogniser is waited for
-    opinion_ms: int = 280  # complete words wait so long for an opinion of the end-of-turn model that is on its way
+    opinion_ms: int = 360  # complete words wait so long for an opinion of the end-of-turn model that is on its way
     # The meaning of the end-of-turn model's probability. Where people speak it is over `model_certain` at three of five
     # ends and one of five pauses, and under `model_doubts` at one of fourteen ends and every other pause.
     model_certain: float = 0.95
@@ -34,15 +34,14 @@ class Rules:
     model_inclined: float = 0.6
     model_doubts: float = 0.3
     model_denies: float = 0.15
-    # The silence that ends a turn by that: `certain_ms` where it is certain, and was not in vain about this speaker.
-    # Words that are complete wait `agreed_ms` where it is sure or inclined to think so, `open_ms` where it cannot tell,
+    # The silence that ends a turn by that: `agreed_ms` where it is certain, and was not in vain about this speaker.
+    # Words that are complete wait as long where it is sure or inclined to think so, `open_ms` where it cannot tell,
     # `doubted_ms` where it doubts, and `denied_ms` where it denies it and did so rightly before.
     # Without such words, and of who has paused in this turn, it is `sure_ms`, `inclined_ms`, `incomplete_ms` and
     # `denied_ms`; words that trail off or are dictated wait `unclear_ms` at least.
-    certain_ms: int = 240
-    agreed_ms: int = 320
-    open_ms: int = 400
-    sure_ms: int = 480
+    agreed_ms: int = 240
+    open_ms: int = 280
+    sure_ms: int = 400
     inclined_ms: int = 640
     doubted_ms: int = 840
     incomplete_ms: int = 1000

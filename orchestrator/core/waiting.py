@@ -128,10 +128,8 @@ class Waiting:
         complete = self._complete and not self._hesitant
         guessed = self._words is not None and not self._trusted
         match outlook:
-            case Outlook.CERTAIN if words is Completeness.UNCLEAR or self._words is None:
-                wait_ms = rules.agreed_ms
             case Outlook.CERTAIN:
-                wait_ms = rules.complete_ms if complete else rules.certain_ms
+                wait_ms = rules.complete_ms if complete else rules.agreed_ms
             case Outlook.SURE | Outlook.INCLINED if complete:
                 wait_ms = rules.agreed_ms
             case Outlook.SURE:

@@ -5,7 +5,7 @@ import time
 
 import numpy as np
 
-from orchestrator.errors import GoAssistError
+from orchestrator.errors import BackendTimeoutError, GoAssistError
 from orchestrator.triton.client import TritonClient
 
 LOGGER = logging.getLogger(__name__)
@@ -37,6 +37,8 @@ class TritonTurn:
         try:
             async for response in responses:
                 return float(response["probability"].item())
+        except BackendTimeoutError:
+            LOGGER.debug("the end-of-turn model took longer than %.1f s", TIMEOUT_S)
         except GoAssistError as error:
             self._quiet_until = time.monotonic() + RETRY_AFTER_S
             LOGGER.info("endpointing goes by the words alone for %.0f s: %s", RETRY_AFTER_S, error)

@@ -76,6 +76,20 @@ def test_a_speaker_who_was_cut_off_is_given_more_time() -> None:
     assert waits[-1] <= DEFAULT.complete_ms + WINDOW_MS
 
 
+@pytest.mark.parametrize(("heard", "patient"), [("", False), (" ", False), ("and", True)])
+def test_a_sound_without_words_after_the_end_tells_of_no_cut(heard: str, patient: bool) -> None:
+    microphone = speaking("what time is it")
+    microphone.silence_until_the_end_ms()
+    microphone.hears(SILENCE, 320)
+    microphone.hears(SPEECH, 160)  # a breath, or a word
+    microphone.endpointer.hear(heard)
+    microphone.silence_until_the_end_ms()
+    microphone.hears(SILENCE, 960)
+    microphone.hears(SPEECH, 960)
+    microphone.endpointer.hear("what time is it")
+    assert (microphone.silence_until_the_end_ms() >= DEFAULT.patient_ms) is patient
+
+
 @pytest.mark.parametrize(("pause_ms", "is_rest"), [(128, True), (DEFAULT.cut_off_ms - 2 * WINDOW_MS, False)])
 def test_speech_that_begins_where_a_turn_ended_is_the_rest_of_it(pause_ms: int, is_rest: bool) -> None:
     microphone = speaking("I do not understand")

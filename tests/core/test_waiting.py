@@ -81,7 +81,7 @@ def test_the_end_of_turn_model_shortens_or_lengthens_the_wait(text: str, opinion
     ("opinion", "wait"),
     [
         (None, DEFAULT.unclear_ms),
-        (0.98, DEFAULT.certain_ms),
+        (0.98, DEFAULT.agreed_ms),
         (0.9, DEFAULT.sure_ms),
         (0.7, DEFAULT.inclined_ms),
         (0.5, DEFAULT.unheard_ms),
@@ -244,7 +244,7 @@ def pausing(microphone: Microphone, ms: int, opinion: float | None = None) -> No
         (320, DEFAULT.model_inclined - 0.05, DEFAULT.hesitant_ms),
         (320, DEFAULT.model_inclined, DEFAULT.inclined_ms),
         (320, DEFAULT.model_sure, DEFAULT.sure_ms),
-        (320, DEFAULT.model_certain, DEFAULT.certain_ms),
+        (320, DEFAULT.model_certain, DEFAULT.agreed_ms),
     ],
 )
 def test_who_has_paused_in_a_turn_may_pause_again_less_likely_where_the_model_is_sure(
@@ -257,6 +257,7 @@ def test_who_has_paused_in_a_turn_may_pause_again_less_likely_where_the_model_is
     microphone.endpointer.judge(opinion)
     assert microphone.endpointer.wait_ms() == wait_ms
     microphone.silence_until_the_end_ms()
+    microphone.hears(SILENCE, 1000)
     microphone.hears(SPEECH, 960)
     microphone.endpointer.hear("what time is it")
     assert microphone.endpointer.wait_ms() == DEFAULT.complete_ms, "the next turn begins anew"
@@ -276,7 +277,7 @@ def test_a_model_that_was_certain_in_vain_is_no_more_than_sure_until_it_was_righ
         microphone.hears(SPEECH, 960)
         microphone.endpointer.hear("I went to")
         pausing(microphone, 320)
-    assert waits == [DEFAULT.sure_ms, DEFAULT.certain_ms]
+    assert waits == [DEFAULT.sure_ms, DEFAULT.agreed_ms]
 
 
 def test_a_doubt_about_an_end_that_was_none_was_right_after_all() -> None:
