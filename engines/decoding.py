@@ -220,10 +220,14 @@ class Utterance:
         decoder = decoders.wait(self)
         means = self._measure(decoder)
         if self.decoder is None or _distance(means, self._means) > REDECODE_DISTANCE:
+            heard = self._closed_bytes + len(sound)
             if self.decoder is not None:
                 decoder.end()
-            decoder.begin(means)
-            self._means, self._measured, self._fed = means, self._closed_bytes + len(sound), 0
+                self._means = means
+            else:  # too short to tell them
+                self._means = decoders.expected(means, heard / BYTES_PER_S)
+            decoder.begin(self._means)
+            self._measured, self._fed = heard, 0
         decoder.process(sound[self._fed :])
         decoder.end()
         self.decoder = None

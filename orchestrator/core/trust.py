@@ -50,7 +50,7 @@ class Trust:
     def outlook(self, opinion: float | None) -> Outlook | None:
         """What the opinion means; None where there is none, or it does not count."""
         rules = self.rules
-        if opinion is None or (self.discredited and opinion < rules.model_inclined):
+        if opinion is None or self.discredited:
             return None
         if opinion >= rules.model_certain and not self._certain_in_vain:
             return Outlook.CERTAIN

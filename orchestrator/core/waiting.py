@@ -101,7 +101,7 @@ class Waiting:
             wait_ms = rules.unclear_ms
             if self._opinion is not None:
                 # Words that were guessed tell more than nothing.
-                wait_ms = rules.open_ms if self._words is Completeness.COMPLETE else rules.incomplete_ms
+                wait_ms = rules.sure_ms if self._words is Completeness.COMPLETE else rules.incomplete_ms
         else:
             wait_ms = {
                 None: rules.unheard_ms,

@@ -220,7 +220,7 @@ def test_of_such_a_speaker_even_guessed_words_tell_more_than_the_model() -> None
 
     microphone = Microphone()
     assert end_ms("what time is it") >= DEFAULT.guessed_denied_ms
-    for wait_ms in (DEFAULT.incomplete_ms, DEFAULT.open_ms):  # denied in vain once, and twice
+    for wait_ms in (DEFAULT.incomplete_ms, DEFAULT.sure_ms):  # denied in vain once, and twice
         assert wait_ms <= end_ms("what time is it") <= wait_ms + WINDOW_MS
     assert end_ms("and then i") >= DEFAULT.incomplete_ms
 
