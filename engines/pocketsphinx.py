@@ -29,6 +29,7 @@ BEHIND = 4  # utterances that wait for each worker: to decode 160 ms of speech t
 # Of the threads for what only grows: nobody waits for it, and it takes most of the time. An answer that is due, the
 # end-of-turn model and voice frames go before it.
 BACKGROUND_NICENESS = 5
+LOWEST_PRIORITY = 19
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -191,7 +192,9 @@ class Pocketsphinx:
 
 
 def _yield_to_others() -> None:
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), BACKGROUND_NICENESS)
+    thread = threading.get_native_id()
+    niceness = os.getpriority(os.PRIO_PROCESS, thread) + BACKGROUND_NICENESS
+    os.setpriority(os.PRIO_PROCESS, thread, min(niceness, LOWEST_PRIORITY))
 
 
 def _no_answer(answer: Hypothesis | BaseException, engine_s: float) -> None:

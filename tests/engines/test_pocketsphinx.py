@@ -1,4 +1,5 @@
 import itertools
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -7,6 +8,7 @@ from queue import SimpleQueue
 import numpy as np
 import pytest
 
+from engines.decoding import Decoders
 from engines.errors import EngineUnavailableError, InvalidInputError
 from engines.pocketsphinx import Pocketsphinx, Queue
 from engines.transcriber import Ask, Hypothesis, Piece
@@ -192,6 +194,38 @@ def test_an_utterance_that_is_due_takes_the_decoder_of_one_that_is_not(lone_engi
     assert due.hear_all()[-1].text == "what time is it"
     speaking.say(PAUSE, Ask.FINAL)
     assert speaking.hear_all()[-1].text == "what time is it"
+
+
+def test_what_only_grows_is_decoded_at_a_lower_priority_than_what_is_due(lone_engine: Pocketsphinx) -> None:
+    priorities: SimpleQueue[int] = SimpleQueue()
+
+    def answer(outcome: Hypothesis | BaseException, engine_s: float) -> None:
+        priorities.put(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+
+    own = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    utterance = lone_engine.open(language=None, hotwords=None)
+    niceness = []
+    for ask in (Ask.PARTIAL, Ask.FLUSH):
+        lone_engine.transcribe([Piece(utterance, recording("right.wav"), ask, answer)])
+        niceness.append(priorities.get(timeout=30))
+    assert niceness[0] > niceness[1] == own
+
+
+def test_an_utterance_begins_with_the_means_of_those_before() -> None:
+    decoders = Decoders({}, 1)
+    own, usual = np.full(13, 1.0, np.float32), np.full(13, 9.0, np.float32)
+    try:
+        assert decoders.expected(own, 0.5) == pytest.approx(own), "nothing is known of any"
+        decoders.learn(usual)
+        after_s = [0.1, 1.0, 10.0]
+        expected = [float(decoders.expected(own, of_s)[0]) for of_s in after_s]
+        assert expected == sorted(expected, reverse=True), "the longer it is, the more its own count"
+        assert expected[1] == pytest.approx(5.0)
+        for _ in range(20):
+            decoders.learn(own)
+        assert decoders.expected(own, 0.1) == pytest.approx(own, abs=1e-3), "the latest count most"
+    finally:
+        decoders.close()
 
 
 @pytest.mark.parametrize("rms", [0, 20, 1_000])

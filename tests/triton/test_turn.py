@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from orchestrator.errors import BackendRejectedError, BackendUnavailableError
-from orchestrator.triton import tensors
+from orchestrator.triton import tensors, turn
 from orchestrator.triton.client import TritonClient
 from orchestrator.triton.turn import TritonTurn
 from tests.engines.recordings import recording
@@ -40,8 +40,18 @@ async def test_utterances_that_come_together_get_each_its_own_answer(client: Tri
 async def test_of_a_long_utterance_the_last_eight_seconds_count(client: TritonClient) -> None:
     sound = np.frombuffer((WEATHER + NAME) * 20, np.int16)
     assert await judged(client, sound) == pytest.approx(await judged(client, sound[-8 * 16_000 :]), abs=1e-3)
-    turn = TritonTurn(client)
-    assert await turn.completion(sound.tobytes()) == pytest.approx(await judged(client, sound), abs=1e-3)
+    assert await TritonTurn(client).completion(sound.tobytes()) == pytest.approx(await judged(client, sound), abs=1e-3)
+
+
+async def test_an_opinion_that_comes_too_late_is_none_and_the_next_is_asked_for(
+    client: TritonClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge = TritonTurn(client)
+    with monkeypatch.context() as hurried:
+        hurried.setattr(turn, "TIMEOUT_S", 0.001)
+        assert await judge.completion(NAME) is None
+    monkeypatch.setattr(turn, "TIMEOUT_S", 10.0)
+    assert await judge.completion(NAME) is not None
 
 
 @pytest.mark.parametrize(
