@@ -49,7 +49,7 @@ class Rules:
     guessed_denied_ms: int = 1800
     # Words whose probability is under `trusted` tell nothing. pocketsphinx is 0.86 sure of what it understands (word
     # error rate 1 %) and 0.45 sure of voices that it does not (75 %). Then the model alone decides. Only where words of
-    # a probability over `plausible` trail off, the turn waits `unclear_ms` at least.
+    # a probability over `plausible` trail off or are dictated, the turn waits `unclear_ms` at least.
     trusted: float = 0.62
     plausible: float = 0.5
     # A speaker whose ends the model doubted so many times more often in vain than rightly is judged by words alone.

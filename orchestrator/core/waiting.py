@@ -119,12 +119,10 @@ class Waiting:
     def _by_outlook(self, outlook: Outlook) -> int:
         rules = self.rules
         words = self._words if self._trusted else None
-        if words in (Completeness.TRAILING, Completeness.DICTATED):
-            at_least_ms = rules.unclear_ms if outlook in (Outlook.CERTAIN, Outlook.SURE) else self._by_words()
-        elif self._words is Completeness.TRAILING and self._plausible:
-            at_least_ms = rules.unclear_ms
-        else:
-            at_least_ms = 0
+        at_least_ms = 0
+        if self._words in (Completeness.TRAILING, Completeness.DICTATED) and self._plausible:
+            believed = outlook in (Outlook.CERTAIN, Outlook.SURE) or not self._trusted
+            at_least_ms = rules.unclear_ms if believed else self._by_words()
         complete = self._complete and not self._hesitant
         guessed = self._words is not None and not self._trusted
         match outlook:

@@ -100,9 +100,10 @@ def test_of_words_that_were_guessed_the_end_of_turn_model_alone_decides(
     assert wait <= passed_ms + microphone.silence_until_the_end_ms() <= wait + WINDOW_MS
 
 
-def test_guessed_words_that_trail_off_are_no_end_though_the_model_is_sure() -> None:
+@pytest.mark.parametrize("text", ["and then i", "my number is five five"])
+def test_guessed_words_that_trail_off_or_are_dictated_are_no_end_though_the_model_is_sure(text: str) -> None:
     microphone = speaking()
-    microphone.endpointer.hear("and then i", (DEFAULT.plausible + DEFAULT.trusted) / 2)
+    microphone.endpointer.hear(text, (DEFAULT.plausible + DEFAULT.trusted) / 2)
     microphone.hears(SILENCE, 128)
     microphone.endpointer.judge(0.95)
     assert microphone.endpointer.wait_ms() == DEFAULT.unclear_ms
