@@ -225,7 +225,9 @@ async def test_an_interrupt_of_the_example_cancels_the_turn_in_the_server(triton
     for _ in range(3):  # on a busy machine the whole story may have come before the signal does
         talking = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         assert talking.stdout is not None
-        assert talking.stdout.readline() == b"You: tell me a story\n"
+        heard = talking.stdout.readline()
+        assert heard.startswith(b"You: tell me ")
+        assert heard.endswith(b"story\n")
         talking.send_signal(signal.SIGINT)
         rest, errors = talking.communicate(timeout=20)
         if not (talking.returncode == 0 and rest.endswith(b"\n")):
