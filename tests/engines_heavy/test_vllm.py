@@ -175,8 +175,8 @@ async def test_a_cancelled_answer_stops_in_the_engine(server: RunningTriton) -> 
         for _ in range(5):
             await anext(request.responses)
         request.cancel()
-        await until(lambda: metric(server.metrics_url, "goassist_llm_cancelled_total") == cancelled + 1, timeout_s=5)
-    await until(lambda: metric(server.metrics_url, "vllm:num_requests_running") == 0, timeout_s=5)
+        await until(lambda: metric(server.metrics_url, "goassist_llm_cancelled_total") == cancelled + 1, timeout_s=20)
+    await until(lambda: metric(server.metrics_url, "vllm:num_requests_running") == 0, timeout_s=20)
     written = await settled(lambda: metric(server.metrics_url, "goassist_llm_output_tokens_total"))
     assert written - tokens < 300
 
@@ -203,8 +203,8 @@ async def test_the_engine_counts_on_tritons_metrics_page(server: RunningTriton) 
     tokens = await settled(lambda: counted("goassist_llm_output_tokens_total"))
     requests = counted("vllm:request_generation_tokens_count")
     await generated(server, max_tokens=9)
-    await until(lambda: counted("goassist_llm_output_tokens_total") == tokens + 9, timeout_s=5)
-    await until(lambda: counted("vllm:request_generation_tokens_count") == requests + 1, timeout_s=5)
+    await until(lambda: counted("goassist_llm_output_tokens_total") == tokens + 9, timeout_s=20)
+    await until(lambda: counted("vllm:request_generation_tokens_count") == requests + 1, timeout_s=20)
     assert counted("goassist_llm_input_tokens_total") > 0
     assert counted("goassist_llm_first_chunk_seconds_count") > 0
     assert counted("vllm:time_to_first_token_seconds_count") > 0
@@ -222,7 +222,7 @@ async def test_the_orchestrators_client_streams_and_aborts(server: RunningTriton
             aborted = llm.generate([Message("user", "Tell me a story")], max_tokens=1_500, temperature=0.9)
             await anext(aborted)
             await aborted.aclose()
-        await until(lambda: metric(server.metrics_url, "goassist_llm_cancelled_total") > cancelled, timeout_s=5)
+        await until(lambda: metric(server.metrics_url, "goassist_llm_cancelled_total") > cancelled, timeout_s=20)
     finally:
         await client.close()
 
