@@ -34,7 +34,7 @@ def dull(sound: Sound) -> Sound:
 
 
 def sharp(sound: Sound) -> Sound:
-    """Highs up to 14 dB louder than lows: pre-emphasis by half."""
+    """Highs up to 10 dB louder than lows: pre-emphasis by half."""
     return sound - 0.5 * np.roll(sound, 1)
 
 
