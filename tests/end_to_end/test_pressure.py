@@ -114,15 +114,19 @@ async def test_the_next_call_is_refused_and_this_one_gets_every_frame(served: Se
         await hang_up(caller, sending)
 
 
-async def test_calls_that_arrive_at_once_do_not_delay_the_frames_of_those_there_are(served: Served) -> None:
-    async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
-        caller, sending = await call(http, served.url, QUESTION)
-        await caller.ask()
-        began = time.monotonic()
-        arrived = await asyncio.gather(*[call(http, served.url, QUESTION) for _ in range(ARRIVING)])
-        page = (await http.get(f"{served.url}/metrics")).text
-        (late_s,) = re.findall(r'^goassist_frame_lateness_seconds\{quantile="1"\} (\S+)$', page, re.MULTILINE)
-        assert float(late_s) < LIMIT_S
-        assert caller.frames_missing(began, time.monotonic()) < 0.1
-        for each, task in [*arrived, (caller, sending)]:
-            await hang_up(each, task)
+async def test_calls_that_arrive_at_once_do_not_delay_the_frames_of_those_there_are(
+    stand_ins: RunningTriton, tmp_path: Path
+) -> None:
+    with serve(stand_ins.grpc_url, tmp_path) as served:
+        async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
+            caller, sending = await call(http, served.url, QUESTION)
+            await caller.ask()
+            began = time.monotonic()
+            arrived = await asyncio.gather(*[call(http, served.url, QUESTION) for _ in range(ARRIVING)])
+            took_s = time.monotonic() - began
+            page = (await http.get(f"{served.url}/metrics")).text
+            (late_s,) = re.findall(r'^goassist_frame_lateness_seconds\{quantile="1"\} (\S+)$', page, re.MULTILINE)
+            assert float(late_s) < took_s / 5, "a frame waits for one or two of them, not for all"
+            assert caller.frames_missing(began, time.monotonic()) < 0.25
+            for each, task in [*arrived, (caller, sending)]:
+                await hang_up(each, task)

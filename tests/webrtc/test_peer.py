@@ -9,6 +9,7 @@ import threading
 import time
 import weakref
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,11 @@ from tests.webrtc.sound import level, pitch, purity, samples
 
 
 def open_sockets() -> int:
-    return sum(os.readlink(entry).startswith("socket:") for entry in Path("/proc/self/fd").iterdir() if entry.exists())
+    sockets = 0
+    for entry in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # another thread closed it after it was listed
+            sockets += os.readlink(entry).startswith("socket:")
+    return sockets
 
 
 @pytest.fixture
