@@ -66,6 +66,15 @@ _DIGITS = {"zero", "oh", "one", "two", "three", "four", "five", "six", "seven", 
 _DIGITS |= {"eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"}
 _DIGITS |= {"twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety", "hundred", "thousand"}
 
+# A question begins with a question word or one of these, a request with a verb, whatever calls or greets before it.
+_ASKING = _QUESTION_WORDS | _FINITE | _MODALS | {"do", "does", "did", "have", "has", "what're", "how's", "when's"}
+_REQUESTS = {"tell", "show", "give", "play", "set", "turn", "stop", "repeat", "say", "read", "open", "close", "call"}
+_REQUESTS |= {"explain", "describe", "count", "spell", "sing", "start", "remind", "wait", "help"}
+_BEFORE = {"so", "and", "hey", "hello", "hi", "okay", "ok", "please", "well", "but", "oh", "now"}
+_THANKS = {"thanks", "thank", "goodbye", "bye"}
+# Of so many words at most; the longer, the likelier there is another clause.
+_LONGEST_QUESTION, _LONGEST_REQUEST = 7, 4
+
 # Alone they begin a sentence.
 _OPENERS = {"so", "then", "well", "now", "actually", "basically", "anyway", "however", "first", "finally"}
 
@@ -98,6 +107,19 @@ def completeness(text: str, *, english: bool = True) -> Completeness:
     if ended and by_words is _UNCLEAR:
         return _COMPLETE
     return by_words
+
+
+def asks(text: str) -> bool:
+    """Whether a complete utterance is one after which the speaker waits: a short question or request, or thanks."""
+    words = words_of(text)
+    while len(words) > 1 and words[0] in _BEFORE:
+        words = words[1:]
+    if len(words) > 1 and words[-1] in _OPEN_VERBS | _OFTEN_OPEN_VERBS and words[-2] in _PRONOUNS | {"to"}:
+        return False  # 'do you know …'
+    first, length = words[0] if words else "", len(words)
+    if first in _ASKING:
+        return 3 <= length <= _LONGEST_QUESTION
+    return (first in _THANKS and length <= _LONGEST_QUESTION) or (first in _REQUESTS and length <= _LONGEST_REQUEST)
 
 
 def _by_words(words: list[str]) -> Completeness:

@@ -41,6 +41,7 @@ class Rules:
     # `denied_ms`; words that trail off or are dictated wait `unclear_ms` at least.
     agreed_ms: int = 240
     open_ms: int = 280
+    asked_ms: int = 320
     sure_ms: int = 400
     inclined_ms: int = 640
     doubted_ms: int = 840

@@ -1,6 +1,6 @@
 """How long a silence must be to end the turn: by the words, the end-of-turn model, and what both were worth so far."""
 
-from orchestrator.core.completeness import Completeness, completeness
+from orchestrator.core.completeness import Completeness, asks, completeness
 from orchestrator.core.endpointing_rules import Rules
 from orchestrator.core.experience import Experience
 from orchestrator.core.trust import Outlook, Trust
@@ -20,6 +20,7 @@ class Waiting:
         self._words: Completeness | None = None  # how complete they sound; None while there are none
         self._trusted = True  # the recogniser is sure of them
         self._plausible = True  # or at least not wholly unsure
+        self._asks = False  # they ask for an answer
         self._hesitant = False  # the speaker has paused in it
         # Of the present silence.
         self._opinion: float | None = None  # the model's
@@ -38,7 +39,7 @@ class Waiting:
     def begin(self) -> None:
         """A new utterance."""
         self._words, self._trusted, self._plausible = None, True, True
-        self._hesitant = False
+        self._asks = self._hesitant = False
         self._end_silence()
 
     def hear(self, text: str, confidence: float | None, *, final: bool, paused: bool) -> bool:
@@ -50,6 +51,8 @@ class Waiting:
         self._words = completeness(text, english=self.rules.english) if text.strip() else None
         self._trusted = confidence is None or confidence >= self.rules.trusted
         self._plausible = confidence is None or confidence >= self.rules.plausible
+        # By chance a recogniser that does not understand seldom makes a question.
+        self._asks = self._plausible and self._words is Completeness.COMPLETE and asks(text)
         return True
 
     def expect_words(self) -> None:
@@ -97,11 +100,14 @@ class Waiting:
     def _by_words(self) -> int:
         """What the model thinks is not known, or does not count."""
         rules = self.rules
-        if not self._trusted and self._words is not None:
+        guessed = self._words is not None and not self._trusted
+        if self._asked:
+            wait_ms = rules.complete_ms
+        elif guessed and self._opinion is None:
             wait_ms = rules.unclear_ms
-            if self._opinion is not None:
-                # Words that were guessed tell more than nothing.
-                wait_ms = rules.sure_ms if self._words is Completeness.COMPLETE else rules.incomplete_ms
+        elif guessed:
+            # Words that were guessed tell more than nothing.
+            wait_ms = rules.sure_ms if self._words is Completeness.COMPLETE else rules.incomplete_ms
         else:
             wait_ms = {
                 None: rules.unheard_ms,
@@ -112,9 +118,10 @@ class Waiting:
             }[self._words]
             if self._hesitant:
                 wait_ms = max(wait_ms, rules.hesitant_ms)
-        if self._opinion is None and self._opinion_due:
-            return max(wait_ms, rules.opinion_ms)
-        return wait_ms
+        if self._opinion is None:
+            return max(wait_ms, rules.opinion_ms) if self._opinion_due else wait_ms
+        # Its doubts are of little worth here: of some, where the words leave it open whether there is more to tell.
+        return wait_ms if self._asked or self._opinion > rules.model_doubts else max(wait_ms, rules.inclined_ms)
 
     def _by_outlook(self, outlook: Outlook) -> int:
         rules = self.rules
@@ -124,6 +131,10 @@ class Waiting:
             believed = outlook in (Outlook.CERTAIN, Outlook.SURE) or not self._trusted
             at_least_ms = rules.unclear_ms if believed else self._by_words()
         complete = self._complete and not self._hesitant
+        if self._asked and outlook not in (Outlook.DOUBTED, Outlook.DENIED):
+            return rules.complete_ms
+        if self._asked:
+            return rules.doubted_ms if self._trust.doubts_rightly else rules.asked_ms
         guessed = self._words is not None and not self._trusted
         match outlook:
             case Outlook.CERTAIN:
@@ -150,6 +161,11 @@ class Waiting:
     def _complete(self) -> bool:
         """Whether the words are complete, and the recogniser is sure of them."""
         return self._trusted and self._words is Completeness.COMPLETE
+
+    @property
+    def _asked(self) -> bool:
+        """Whether the speaker asked for an answer, without a pause: hardly anybody goes on then."""
+        return self._asks and not self._hesitant
 
     @property
     def _tells(self) -> bool:

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.core.completeness import Completeness, completeness
+from orchestrator.core.completeness import Completeness, asks, completeness
 
 COMPLETE = [
     "what time is it", "tell me a story", "what's the weather like", "can you do that", "yes", "no thanks", "stop",
@@ -92,3 +92,28 @@ def test_case_and_quotation_marks_change_nothing(text: str) -> None:
 @given(st.text())
 def test_every_text_has_an_answer(text: str) -> None:
     assert completeness(text) in Completeness
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "what time is it", "What's the weather like?", "so where do you live", "are you there",
+        "Hey, how are you today?",
+        "tell me a story", "please tell me about yourself", "turn the lights on", "stop", "thank you", "thanks a lot",
+        "thank you very much for your help", "do you like to read books", "do you need help",
+    ],
+)  # fmt: skip
+def test_after_a_short_question_or_request_the_speaker_waits(text: str) -> None:
+    assert asks(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "i feel tired of my job", "yes", "do you know", "what do you think", "can you help", "is he",
+        "do you think that the people who live here are happy", "tell me something about the history", "so", "well",
+        "i would like to know what time it is", "my number is five",
+    ],
+)  # fmt: skip
+def test_after_other_utterances_there_may_be_more(text: str) -> None:
+    assert not asks(text)

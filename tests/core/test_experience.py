@@ -19,7 +19,7 @@ def first_wait_ms(experience: Experience) -> int:
     """How long a new speaker's first complete sentence waits, which the model doubts."""
     microphone = Microphone(experience=experience)
     microphone.hears(SPEECH, 960)
-    microphone.endpointer.hear("what time is it")
+    microphone.endpointer.hear("I have some time today")
     microphone.hears(SILENCE, 128)
     microphone.endpointer.judge(DOUBT)
     return microphone.endpointer.wait_ms()
@@ -54,7 +54,7 @@ def test_old_lessons_are_forgotten() -> None:
 
 def test_a_new_speaker_is_judged_as_the_earlier_ones_taught() -> None:
     assert first_wait_ms(Experience()) == DEFAULT.doubted_ms
-    assert first_wait_ms(taught(*[True] * LEAST)) == DEFAULT.complete_ms
+    assert first_wait_ms(taught(*[True] * LEAST)) == DEFAULT.inclined_ms
 
 
 @pytest.mark.parametrize(("right", "believed"), [(1, False), (3, True)])
@@ -69,7 +69,7 @@ def test_doubts_that_were_right_restore_the_trust_in_this_speakers_case(right: i
     microphone.endpointer.hear("I saw the market")
     microphone.hears(SILENCE, 128)
     microphone.endpointer.judge(DOUBT)
-    assert microphone.endpointer.wait_ms() == (DEFAULT.doubted_ms if believed else DEFAULT.complete_ms)
+    assert microphone.endpointer.wait_ms() == (DEFAULT.doubted_ms if believed else DEFAULT.inclined_ms)
 
 
 def test_speakers_teach_by_complete_sentences_and_none_of_them_more_than_others() -> None:
@@ -77,7 +77,7 @@ def test_speakers_teach_by_complete_sentences_and_none_of_them_more_than_others(
     talkative = Microphone(experience=experience)
     for _ in range(3 * OF_ONE_SPEAKER):
         talkative.hears(SPEECH, 960)
-        talkative.endpointer.hear("what time is it")
+        talkative.endpointer.hear("I have some time today")
         talkative.hears(SILENCE, 128)
         talkative.endpointer.judge(DOUBT)
         talkative.silence_until_the_end_ms()
@@ -86,7 +86,7 @@ def test_speakers_teach_by_complete_sentences_and_none_of_them_more_than_others(
     for _ in range(LEAST - OF_ONE_SPEAKER):
         other = Microphone(experience=experience)
         other.hears(SPEECH, 960)
-        other.endpointer.hear("tell me a story")
+        other.endpointer.hear("I came home by train")
         other.hears(SILENCE, 128)
         other.endpointer.judge(DOUBT)
         assert not experience.distrusts

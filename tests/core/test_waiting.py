@@ -45,12 +45,16 @@ def test_of_another_language_the_punctuation_decides() -> None:
 @pytest.mark.parametrize(
     ("text", "opinion", "wait"),
     [
+        ("I have some time today", 0.98, DEFAULT.complete_ms),
+        ("I have some time today", 0.9, DEFAULT.agreed_ms),
+        ("I have some time today", 0.7, DEFAULT.agreed_ms),
+        ("I have some time today", 0.5, DEFAULT.open_ms),
+        ("I have some time today", 0.2, DEFAULT.doubted_ms),
+        ("I have some time today", 0.1, DEFAULT.doubted_ms),
         ("what time is it", 0.98, DEFAULT.complete_ms),
-        ("what time is it", 0.9, DEFAULT.agreed_ms),
-        ("what time is it", 0.7, DEFAULT.agreed_ms),
-        ("what time is it", 0.5, DEFAULT.open_ms),
-        ("what time is it", 0.2, DEFAULT.doubted_ms),
-        ("what time is it", 0.1, DEFAULT.doubted_ms),
+        ("what time is it", 0.5, DEFAULT.complete_ms),
+        ("what time is it", 0.2, DEFAULT.asked_ms),
+        ("what time is it", 0.1, DEFAULT.asked_ms),
         ("what are you talking about", 0.98, DEFAULT.agreed_ms),
         ("what are you talking about", 0.9, DEFAULT.sure_ms),
         ("what are you talking about", 0.7, DEFAULT.inclined_ms),
@@ -167,27 +171,56 @@ def test_an_opinion_that_does_not_come_is_not_waited_for() -> None:
 
 
 def test_a_speaker_whom_the_model_does_not_understand_is_judged_by_words() -> None:
-    def end_ms() -> int:
+    def end_ms(text: str) -> int:
         microphone.hears(SILENCE, 960)
         microphone.hears(SPEECH, 960)
-        microphone.endpointer.hear("what time is it", 0.9)
+        microphone.endpointer.hear(text, 0.9)
         microphone.hears(SILENCE, 128)
         ended = microphone.endpointer.judge(0.1)
         return 128 if ended else 128 + microphone.silence_until_the_end_ms()
 
     microphone = Microphone()
-    waits = [end_ms() for _ in range(DEFAULT.vain_doubts + 1)]
+    waits = [end_ms("I have some time today") for _ in range(DEFAULT.vain_doubts + 1)]
     assert min(waits[:-1]) >= DEFAULT.doubted_ms
-    assert waits[-1] <= DEFAULT.complete_ms + WINDOW_MS
+    assert DEFAULT.inclined_ms <= waits[-1] <= DEFAULT.inclined_ms + WINDOW_MS
+    assert end_ms("what time is it") <= DEFAULT.complete_ms + WINDOW_MS
     microphone.hears(SPEECH, 960)
     for _ in range(2):  # these doubts are right
-        microphone.endpointer.hear("what time is it", 0.9)
+        microphone.endpointer.hear("I have some time today", 0.9)
         microphone.hears(SILENCE, 160)
         microphone.endpointer.judge(0.1)
         microphone.hears(SPEECH, 320)
-    microphone.endpointer.hear("what time is it now", 0.9)
+    microphone.endpointer.hear("I have some time today and tomorrow", 0.9)
     microphone.silence_until_the_end_ms()
-    assert end_ms() >= DEFAULT.doubted_ms, "the model is believed again"
+    assert end_ms("I have some time today") >= DEFAULT.doubted_ms, "the model is believed again"
+
+
+def test_a_question_waits_longer_where_doubts_of_the_model_were_right() -> None:
+    microphone = speaking("what time is it")
+    pausing(microphone, 300, opinion=0.1)
+    microphone.endpointer.hear("what time is it in paris")
+    microphone.silence_until_the_end_ms()
+    microphone.hears(SILENCE, 960)
+    microphone.hears(SPEECH, 960)
+    microphone.endpointer.hear("what time is it")
+    microphone.hears(SILENCE, 128)
+    microphone.endpointer.judge(0.1)
+    assert microphone.endpointer.wait_ms() == DEFAULT.doubted_ms
+
+
+def test_a_question_of_which_the_recogniser_is_not_wholly_unsure_is_one() -> None:
+    microphone = speaking()
+    microphone.endpointer.hear("what time is it", DEFAULT.plausible)
+    assert microphone.endpointer.wait_ms() == DEFAULT.complete_ms
+    microphone.endpointer.hear("I have some time today", DEFAULT.plausible)
+    assert microphone.endpointer.wait_ms() == DEFAULT.unclear_ms
+
+
+def test_who_asks_after_a_pause_may_pause_again() -> None:
+    microphone = speaking("can you tell me")
+    pausing(microphone, 320)
+    microphone.endpointer.hear("can you tell me the time")
+    assert microphone.endpointer.wait_ms() == DEFAULT.hesitant_ms
 
 
 @pytest.mark.parametrize(
@@ -211,18 +244,19 @@ def test_a_model_that_denied_an_end_rightly_is_believed_when_it_denies_the_next(
 
 
 def test_of_such_a_speaker_even_guessed_words_tell_more_than_the_model() -> None:
-    def end_ms(text: str) -> int:
+    def end_ms(text: str, opinion: float = 0.05) -> int:
         microphone.hears(SILENCE, 960)
         microphone.hears(SPEECH, 960)
         microphone.endpointer.hear(text, DEFAULT.trusted - 0.1)
         microphone.hears(SILENCE, 128)
-        microphone.endpointer.judge(0.05)
+        microphone.endpointer.judge(opinion)
         return 128 + microphone.silence_until_the_end_ms()
 
     microphone = Microphone()
-    assert end_ms("what time is it") >= DEFAULT.guessed_denied_ms
-    for wait_ms in (DEFAULT.incomplete_ms, DEFAULT.sure_ms):  # denied in vain once, and twice
-        assert wait_ms <= end_ms("what time is it") <= wait_ms + WINDOW_MS
+    assert end_ms("I have some time today") >= DEFAULT.guessed_denied_ms
+    for wait_ms in (DEFAULT.incomplete_ms, DEFAULT.inclined_ms):  # denied in vain once, and twice
+        assert wait_ms <= end_ms("I have some time today") <= wait_ms + WINDOW_MS
+    assert DEFAULT.sure_ms <= end_ms("I have some time today", 0.5) <= DEFAULT.sure_ms + WINDOW_MS, "it does not doubt"
     assert end_ms("and then i") >= DEFAULT.incomplete_ms
 
 
