@@ -21,7 +21,7 @@ from tests.servers.triton import RunningTriton
 
 QUESTION = AUDIO / "what_time_is_it.wav"
 ROUGH_S = 6.0  # how long each trouble lasts before the next question
-SLOWER_S = 0.2  # that a turn may be by the noise of a busy machine
+SLOWER_S = 0.2  # that a turn may be; clocks that drift and are not followed would add more
 ROUNDS = 2
 
 
@@ -208,18 +208,23 @@ def results(stand_ins: RunningTriton, tmp_path_factory: pytest.TempPathFactory) 
         yield asyncio.run(all_at_once(served))
 
 
+def slower_s(usual_s: float) -> float:
+    """How much later than usual a turn may be: by more where the machine is slow."""
+    return max(SLOWER_S, usual_s / 2)
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_sound_goes_on_every_turn_is_answered_and_delay_does_not_grow(results: Results, case: str) -> None:
     outcome = results.outcomes[case]
     if isinstance(outcome, BaseException):
         raise outcome
-    # A machine that is busy with others delays all of the calls: what counts is whether this one stands out.
+    # A machine that is busy with others delays all of the calls, and each of them now and then: what counts is whether
+    # the fastest turn of this one stands out. A delay that has grown is in all of them.
     answered = [each for each in results.outcomes.values() if isinstance(each, Outcome)]
-    usual_before = statistics.median(statistics.median(each.before_s) for each in answered)
-    usual_after = statistics.median(statistics.median(each.after_s) for each in answered)
-    before, after = statistics.median(outcome.before_s), statistics.median(outcome.after_s)
-    assert before < usual_before + SLOWER_S, (outcome, usual_before)
-    assert after < max(before, usual_after) + SLOWER_S, (outcome, usual_after)
+    usual_before = statistics.median(min(each.before_s) for each in answered)
+    usual_after = statistics.median(min(each.after_s) for each in answered)
+    assert min(outcome.before_s) < usual_before + slower_s(usual_before), (outcome, usual_before)
+    assert min(outcome.after_s) < usual_after + slower_s(usual_after), (outcome, usual_after)
     assert outcome.missing < statistics.median(each.missing for each in answered) + 0.05
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from engines.pocketsphinx import SEARCH
 from engines.sphinx import Decoder
 from tests.end_to_end.words import word_error_rate
 from tests.engines.recordings import PAUSE, recording
@@ -46,6 +47,16 @@ def test_the_same_sound_has_the_same_answer_whatever_was_decoded_before(decoder:
     first = answer()
     decode(decoder, np.random.default_rng(0).normal(0, 5_000, 32_000).astype("<i2").tobytes())
     assert answer() == first
+
+
+def test_where_no_word_ends_with_the_sound_what_was_thought_before_its_end_is_the_answer() -> None:
+    decoder = Decoder(SEARCH)
+    decode(decoder, recording("five_plus_seven.wav")[:38_400])
+    assert not decoder.hypothesis(), "there is a path through the words after all: another recording is needed"
+    words = [each for each in decoder.segments() if each.word.isalpha()]
+    assert [each.word for each in words] == ["what", "is", "five"]
+    assert {each.probability for each in words} == {0.0}
+    decoder.close()
 
 
 def test_a_hypothesis_is_there_while_the_utterance_goes_on(decoder: Decoder) -> None:
