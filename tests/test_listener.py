@@ -1,0 +1,131 @@
+"""orchestrator/listener.py with the real recogniser and voice detector: what it tells the endpointer."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from benchmarks.dialogue.sounds import Studio
+from orchestrator.core import interruption
+from orchestrator.core.endpointing_rules import Rules
+from orchestrator.core.events import Event, TurnEnded
+from orchestrator.errors import GoAssistError
+from orchestrator.listener import Listener
+from orchestrator.triton.asr import Transcript, TritonAsr
+from orchestrator.triton.client import TritonClient
+from orchestrator.user_turn import UserTurn
+from orchestrator.vad import VoiceDetector
+from tests.engines.recordings import recording
+from tests.servers.triton import RunningTriton
+
+FRAME_S = 0.02
+QUIET = np.random.default_rng(0).normal(0, 6, 320).astype("<i2").tobytes()
+
+
+@dataclass
+class Heard:
+    """A session that only keeps what its listener tells."""
+
+    speaking: bool = False  # the agent is, and waits for the verdict on what it hears
+    told: list[str] = field(default_factory=list)
+    verdicts: list[bool] = field(default_factory=list)
+    turns: int = 0
+
+    def next_turn(self) -> int:
+        self.turns += 1
+        return self.turns
+
+    def deliver(self, event: Event) -> None:
+        if isinstance(event, TurnEnded):
+            self.told.append(f"ended: {event.text}")
+
+    def awaiting_verdict(self) -> bool:
+        return self.speaking
+
+    def played_lately_16k(self) -> bytes:
+        return b""
+
+    def speech_started(self, turn: UserTurn) -> None:
+        self.told.append("started")
+
+    def speech_stopped(self, turn: UserTurn) -> None:
+        self.told.append("stopped")
+
+    def understood(self, turn: UserTurn, transcript: Transcript) -> None:
+        if transcript.is_final:
+            self.told.append(f"understood: {transcript.text}")
+
+    def recognition_failed(self, turn: UserTurn, error: GoAssistError) -> None:
+        raise error
+
+    def interruption_judged(self, turn: UserTurn, confirmed: bool) -> None:
+        self.verdicts.append(confirmed)
+
+    def turn_concluded(self, turn: UserTurn) -> None:
+        pass
+
+
+@asynccontextmanager
+async def listening(triton: RunningTriton, heard: Heard, rules: Rules) -> AsyncIterator[Listener]:
+    """A listener that judges interruptions by their words alone, however late these come."""
+    by_words = interruption.Rules(lasting_ms=30_000, silence_ms=400, patience_ms=30_000, awaited_ms=30_000)
+    client = TritonClient(triton.grpc_url)
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            listener = Listener(
+                heard,
+                recognizer=TritonAsr(client),
+                detector=VoiceDetector(),
+                tasks=tasks,
+                clock=time.monotonic,
+                rules=rules,
+                interruption_rules=by_words,
+            )
+            yield listener
+            listener.drop()
+            listener.close()
+    finally:
+        await client.close()
+
+
+async def say(listener: Listener, pcm16_16k: bytes) -> None:
+    """Speak in real time."""
+    for start in range(0, len(pcm16_16k), len(QUIET)):
+        listener.audio_received(pcm16_16k[start : start + len(QUIET)])
+        await asyncio.sleep(FRAME_S)
+
+
+async def be_quiet_until(listener: Listener, condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not condition():
+            await say(listener, QUIET)
+
+
+async def test_a_turn_does_not_end_before_the_recogniser_has_answered_about_its_pause(triton: RunningTriton) -> None:
+    at_once = Rules(unheard_ms=160, unclear_ms=160, trailing_ms=160, dictated_ms=160, complete_ms=160, words_ms=30_000)
+    heard = Heard()
+    async with listening(triton, heard, at_once) as listener:
+        await say(listener, QUIET * 25 + recording("what_time_is_it.wav"))
+        await be_quiet_until(listener, lambda: "ended: what time is it" in heard.told)
+    assert heard.told == ["started", "understood: what time is it", "stopped", "ended: what time is it"]
+
+
+@pytest.mark.parametrize(("rest_ms", "meant"), [(5_000, True), (0, False)])
+async def test_one_word_is_meant_where_it_is_the_rest_of_the_turn_that_has_just_ended(
+    triton: RunningTriton, rest_ms: int, meant: bool
+) -> None:
+    studio = Studio()
+    one_word = studio.said("slt", "London.").tobytes()
+    studio.close()
+    heard = Heard()
+    async with listening(triton, heard, Rules(cut_off_ms=5_000, rest_ms=rest_ms)) as listener:
+        await say(listener, QUIET * 25 + recording("what_time_is_it.wav"))
+        await be_quiet_until(listener, lambda: "ended: what time is it" in heard.told)
+        heard.speaking = True
+        await say(listener, QUIET * 10 + one_word)
+        await be_quiet_until(listener, lambda: bool(heard.verdicts))
+    assert heard.verdicts == [meant]
