@@ -59,6 +59,9 @@ _OPEN_VERBS = {
     "mean",
 }
 _OFTEN_OPEN_VERBS = {"think", "see", "learn", "understand", "visit", "call", "hear", "try", "start", "help"}
+# What comes first in a question without a question word, and verbs whose object is missing there: 'do you have …'.
+_INVERTED = _FINITE | _MODALS | {"do", "does", "did", "have", "has"}
+_WANT_OBJECTS = {"have", "like", "prefer", "sell", "offer", "remember", "believe", "need", "want", "use"}
 _QUANTIFIERS = {"more", "little", "few", "most", "other", "next", "such", "only", "even", "quite", "new", "own"}
 _QUESTION_WORDS = {"what", "where", "who", "which", "when", "why", "how", "whose", "what's", "where's", "who's"}
 
@@ -67,7 +70,7 @@ _DIGITS |= {"eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "s
 _DIGITS |= {"twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety", "hundred", "thousand"}
 
 # A question begins with a question word or one of these, a request with a verb, whatever calls or greets before it.
-_ASKING = _QUESTION_WORDS | _FINITE | _MODALS | {"do", "does", "did", "have", "has", "what're", "how's", "when's"}
+_ASKING = _QUESTION_WORDS | _INVERTED | {"what're", "how's", "when's"}
 _REQUESTS = {"tell", "show", "give", "play", "set", "turn", "stop", "repeat", "say", "read", "open", "close", "call"}
 _REQUESTS |= {"explain", "describe", "count", "spell", "sing", "start", "remind", "wait", "help"}
 _BEFORE = {"so", "and", "hey", "hello", "hi", "okay", "ok", "please", "well", "but", "oh", "now"}
@@ -110,13 +113,15 @@ def completeness(text: str, *, english: bool = True) -> Completeness:
 
 
 def asks(text: str) -> bool:
-    """Whether a complete utterance is one after which the speaker waits: a short question or request, or thanks."""
+    """Whether the speaker waits after an utterance: a short question or request that is complete, or thanks."""
     words = words_of(text)
     while len(words) > 1 and words[0] in _BEFORE:
         words = words[1:]
+    if not words or _by_words(words) is not _COMPLETE:
+        return False
     if len(words) > 1 and words[-1] in _OPEN_VERBS | _OFTEN_OPEN_VERBS and words[-2] in _PRONOUNS | {"to"}:
         return False  # 'do you know …'
-    first, length = words[0] if words else "", len(words)
+    first, length = words[0], len(words)
     if first in _ASKING:
         return 3 <= length <= _LONGEST_QUESTION
     return (first in _THANKS and length <= _LONGEST_QUESTION) or (first in _REQUESTS and length <= _LONGEST_REQUEST)
@@ -148,6 +153,8 @@ def _by_words(words: list[str]) -> Completeness:
         return _TRAILING  # 'can you tell me you …' begins a clause
     if last in _SUBJECTS:
         return _UNCLEAR if previous in _AUXILIARIES else _TRAILING
+    if words[0] in _INVERTED and previous in _PRONOUNS and last in _WANT_OBJECTS:
+        return _UNCLEAR
     if last in _DEMONSTRATIVES:
         return _COMPLETE if last == "that" and (asks or words[0] in _AUXILIARIES) else _UNCLEAR
     if last in ("want", "need"):

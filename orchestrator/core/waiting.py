@@ -52,7 +52,8 @@ class Waiting:
         self._trusted = confidence is None or confidence >= self.rules.trusted
         self._plausible = confidence is None or confidence >= self.rules.plausible
         # By chance a recogniser that does not understand seldom makes a question.
-        self._asks = self._plausible and self._words is Completeness.COMPLETE and asks(text)
+        complete = self._words is Completeness.COMPLETE
+        self._asks = self._plausible and complete and self.rules.english and asks(text)
         return True
 
     def expect_words(self) -> None:

@@ -10,13 +10,14 @@ COMPLETE = [
     "Paris.", "where do you live", "repeat that again please", "good morning", "come in", "who is that", "turn around",
     "what do you want to know", "how can i help", "what are you doing", "i do not understand", "what do you think",
     "where do you come from", "what are you looking for", "i would like to know what time it is", "i wonder who she is",
-    "i need a little more time to think",
+    "i need a little more time to think", "what do you have", "what would you like",
 ]  # fmt: skip
 UNCLEAR = [
     "can you tell me where you come", "as soon as you can", "yes i can", "yes it is", "music", "i like this",
     "who are they",
     "that's what i want", "set a timer for five", "it is cold though", "i don't know why", "so am i",
     "i want to learn", "my mother is coming", "tell me a little more", "what are you talking about",
+    "do you have", "would you like", "can i have",
 ]  # fmt: skip
 DICTATED = ["my number is five five", "four oh two", "it is b c d", "20 24", "my code is 4 7", "7"]
 TRAILING = [
@@ -111,6 +112,7 @@ def test_after_a_short_question_or_request_the_speaker_waits(text: str) -> None:
     "text",
     [
         "", "i feel tired of my job", "yes", "do you know", "what do you think", "can you help", "is he",
+        "so do you have", "and can i have",
         "do you think that the people who live here are happy", "tell me something about the history", "so", "well",
         "i would like to know what time it is", "my number is five",
     ],

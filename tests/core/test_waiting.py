@@ -216,6 +216,14 @@ def test_a_question_of_which_the_recogniser_is_not_wholly_unsure_is_one() -> Non
     assert microphone.endpointer.wait_ms() == DEFAULT.unclear_ms
 
 
+def test_of_another_language_nobody_knows_what_is_a_question() -> None:
+    microphone = speaking(rules=Rules(english=False))
+    microphone.endpointer.hear("Was kostet das?", 0.9)
+    microphone.hears(SILENCE, 128)
+    microphone.endpointer.judge(0.1)
+    assert microphone.endpointer.wait_ms() == DEFAULT.doubted_ms
+
+
 def test_who_asks_after_a_pause_may_pause_again() -> None:
     microphone = speaking("can you tell me")
     pausing(microphone, 320)
