@@ -61,7 +61,7 @@ _OPEN_VERBS = {
 _OFTEN_OPEN_VERBS = {"think", "see", "learn", "understand", "visit", "call", "hear", "try", "start", "help"}
 # What comes first in a question without a question word, and verbs whose object is missing there: 'do you have …'.
 _INVERTED = _FINITE | _MODALS | {"do", "does", "did", "have", "has"}
-_WANT_OBJECTS = {"have", "like", "prefer", "sell", "offer", "remember", "believe", "need", "want", "use"}
+_WANT_OBJECTS = {"have", "prefer", "sell", "offer", "remember", "believe", "use"}
 _QUANTIFIERS = {"more", "little", "few", "most", "other", "next", "such", "only", "even", "quite", "new", "own"}
 _QUESTION_WORDS = {"what", "where", "who", "which", "when", "why", "how", "whose", "what's", "where's", "who's"}
 
@@ -135,7 +135,7 @@ def _by_words(words: list[str]) -> Completeness:
         return _COMPLETE
     if ending in _OPEN_ENDINGS or last in _ALWAYS_OPEN:
         return _TRAILING
-    asks = words[0] in _QUESTION_WORDS
+    is_question = words[0] in _QUESTION_WORDS
     after_question = any(word in _QUESTION_WORDS for word in words[:-1])
     if last in _PARTICLES and words[0] in _PUT:
         return _COMPLETE
@@ -156,7 +156,7 @@ def _by_words(words: list[str]) -> Completeness:
     if words[0] in _INVERTED and previous in _PRONOUNS and last in _WANT_OBJECTS:
         return _UNCLEAR
     if last in _DEMONSTRATIVES:
-        return _COMPLETE if last == "that" and (asks or words[0] in _AUXILIARIES) else _UNCLEAR
+        return _COMPLETE if last == "that" and (is_question or words[0] in _AUXILIARIES) else _UNCLEAR
     if last in ("want", "need"):
         return _UNCLEAR if after_question or {"all", "if"} & set(words) else _TRAILING
     if not after_question and previous == "to" and last in _OPEN_VERBS:
@@ -174,7 +174,7 @@ def _by_words(words: list[str]) -> Completeness:
     if last in ("so", "then", "well"):
         return _UNCLEAR
     if last == "like":
-        return _COMPLETE if asks else _UNCLEAR
+        return _COMPLETE if is_question else _UNCLEAR
     if last in ("what", "which") and previous in {"me", "us", "him", "them", "know", "wonder"}:
         return _TRAILING
     if last in _QUESTION_WORDS | {"though", "really", "maybe"}:

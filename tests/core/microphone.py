@@ -39,3 +39,12 @@ def speaking(text: str = "", rules: Rules | None = None) -> Microphone:
     microphone.hears(SPEECH, 960)
     microphone.endpointer.hear(text)
     return microphone
+
+
+def pausing(microphone: Microphone, ms: int, opinion: float | None = None) -> None:
+    """A pause of so many ms, on which the model may have an opinion, and speech again."""
+    signals = microphone.hears(SILENCE, min(ms, 128))
+    if opinion is not None:
+        signals += microphone.endpointer.judge(opinion)
+    signals += microphone.hears(SILENCE, ms - 128)
+    assert not any(isinstance(signal, Ended) for signal in signals + microphone.hears(SPEECH, 640))

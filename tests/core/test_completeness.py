@@ -27,7 +27,7 @@ TRAILING = [
     "and so then", "because i think that", "I need a...", "bread, butter,", "my name is.", "the capital of",
     "we were in", "two times as", "i would like to know", "what do you think about", "tell me something about",
     "i am going to buy", "i think we should", "i need a little more", "can you tell me you",
-    "can you tell me what", "i do not know if i can",
+    "can you tell me what", "i do not know if i can", "do you want", "do you need",
 ]  # fmt: skip
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from orchestrator.core.endpointing import Ended, Hesitated, Paused
 from orchestrator.core.endpointing_rules import Rules
-from tests.core.microphone import DEFAULT, SILENCE, SPEECH, WINDOW, WINDOW_MS, Microphone, speaking
+from tests.core.microphone import DEFAULT, SILENCE, SPEECH, WINDOW, WINDOW_MS, Microphone, pausing, speaking
 
 
 @pytest.mark.parametrize(
@@ -195,42 +195,6 @@ def test_a_speaker_whom_the_model_does_not_understand_is_judged_by_words() -> No
     assert end_ms("I have some time today") >= DEFAULT.doubted_ms, "the model is believed again"
 
 
-def test_a_question_waits_longer_where_doubts_of_the_model_were_right() -> None:
-    microphone = speaking("what time is it")
-    pausing(microphone, 300, opinion=0.1)
-    microphone.endpointer.hear("what time is it in paris")
-    microphone.silence_until_the_end_ms()
-    microphone.hears(SILENCE, 960)
-    microphone.hears(SPEECH, 960)
-    microphone.endpointer.hear("what time is it")
-    microphone.hears(SILENCE, 128)
-    microphone.endpointer.judge(0.1)
-    assert microphone.endpointer.wait_ms() == DEFAULT.doubted_ms
-
-
-def test_a_question_of_which_the_recogniser_is_not_wholly_unsure_is_one() -> None:
-    microphone = speaking()
-    microphone.endpointer.hear("what time is it", DEFAULT.plausible)
-    assert microphone.endpointer.wait_ms() == DEFAULT.complete_ms
-    microphone.endpointer.hear("I have some time today", DEFAULT.plausible)
-    assert microphone.endpointer.wait_ms() == DEFAULT.unclear_ms
-
-
-def test_of_another_language_nobody_knows_what_is_a_question() -> None:
-    microphone = speaking(rules=Rules(english=False))
-    microphone.endpointer.hear("Was kostet das?", 0.9)
-    microphone.hears(SILENCE, 128)
-    microphone.endpointer.judge(0.1)
-    assert microphone.endpointer.wait_ms() == DEFAULT.doubted_ms
-
-
-def test_who_asks_after_a_pause_may_pause_again() -> None:
-    microphone = speaking("can you tell me")
-    pausing(microphone, 320)
-    microphone.endpointer.hear("can you tell me the time")
-    assert microphone.endpointer.wait_ms() == DEFAULT.hesitant_ms
-
-
 @pytest.mark.parametrize(
     ("text", "pause_ms", "wait_ms"),
     [
@@ -266,15 +230,6 @@ def test_of_such_a_speaker_even_guessed_words_tell_more_than_the_model() -> None
         assert wait_ms <= end_ms("I have some time today") <= wait_ms + WINDOW_MS
     assert DEFAULT.sure_ms <= end_ms("I have some time today", 0.5) <= DEFAULT.sure_ms + WINDOW_MS, "it does not doubt"
     assert end_ms("and then i") >= DEFAULT.incomplete_ms
-
-
-def pausing(microphone: Microphone, ms: int, opinion: float | None = None) -> None:
-    """A pause of so many ms, on which the model may have an opinion, and speech again."""
-    signals = microphone.hears(SILENCE, min(ms, 128))
-    if opinion is not None:
-        signals += microphone.endpointer.judge(opinion)
-    signals += microphone.hears(SILENCE, ms - 128)
-    assert not any(isinstance(signal, Ended) for signal in signals + microphone.hears(SPEECH, 640))
 
 
 @pytest.mark.parametrize(

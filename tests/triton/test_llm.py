@@ -97,6 +97,7 @@ async def test_cancelling_the_task_that_reads_cancels_the_answer_in_triton(
 
 async def test_closing_an_answer_that_was_never_read_is_harmless(llm: TritonLlm) -> None:
     await llm.generate(STORY, max_tokens=None, temperature=0.7).aclose()
+    assert await answer(llm, STORY), "the next one is answered"
 
 
 async def test_five_answers_at_once_are_kept_apart(llm: TritonLlm) -> None:

@@ -286,6 +286,8 @@ async def test_clearing_makes_room(line: Line) -> None:
     line.playout.begin(1)
     line.playout.write(bytes(int(2 * RATE * 11)), RATE)
     waiting = asyncio.ensure_future(line.playout.room())
+    await asyncio.sleep(0)
+    assert not waiting.done(), "more is waiting than is taken"
     line.playout.clear()
     await asyncio.wait_for(waiting, 1)
 
