@@ -37,10 +37,10 @@ class Rules:
     # The silence that ends a turn by that: `agreed_ms` where it is certain, and was not in vain about this speaker.
     # Words that are complete wait as long where it is sure or inclined to think so, `open_ms` where it cannot tell,
     # `doubted_ms` where it doubts, and `denied_ms` where it denies it and did so rightly before.
-    # Who asks for an answer, and has not paused, waits `asked_ms` where it doubts or denies, `complete_ms` else. Of a
-    # speaker whom it does not understand, statements that it doubts wait `inclined_ms`.
     # Without such words, and of who has paused in this turn, it is `sure_ms`, `inclined_ms`, `incomplete_ms` and
     # `denied_ms`; words that trail off or are dictated wait `unclear_ms` at least.
+    # Who asks for an answer, and has not paused, waits `asked_ms` where it doubts or denies, `complete_ms` else. Of a
+    # speaker whom it does not understand, statements that it doubts wait `inclined_ms`.
     agreed_ms: int = 240
     open_ms: int = 280
     asked_ms: int = 320

@@ -101,12 +101,11 @@ class Waiting:
     def _by_words(self) -> int:
         """What the model thinks is not known, or does not count."""
         rules = self.rules
-        guessed = self._words is not None and not self._trusted
         if self._asked:
             wait_ms = rules.complete_ms
-        elif guessed and self._opinion is None:
+        elif self._guessed and self._opinion is None:
             wait_ms = rules.unclear_ms
-        elif guessed:
+        elif self._guessed:
             # Words that were guessed tell more than nothing.
             wait_ms = rules.sure_ms if self._words is Completeness.COMPLETE else rules.incomplete_ms
         else:
@@ -132,12 +131,11 @@ class Waiting:
             believed = outlook in (Outlook.CERTAIN, Outlook.SURE) or not self._trusted
             at_least_ms = rules.unclear_ms if believed else self._by_words()
         complete = self._complete and not self._hesitant
-        if self._asked and outlook not in (Outlook.DOUBTED, Outlook.DENIED):
-            return rules.complete_ms
-        if self._asked:
-            return rules.doubted_ms if self._trust.doubts_rightly else rules.asked_ms
-        guessed = self._words is not None and not self._trusted
         match outlook:
+            case Outlook.DOUBTED | Outlook.DENIED if self._asked:
+                wait_ms = rules.doubted_ms if self._trust.doubts_rightly else rules.asked_ms
+            case _ if self._asked:
+                wait_ms = rules.complete_ms
             case Outlook.CERTAIN:
                 wait_ms = rules.complete_ms if complete else rules.agreed_ms
             case Outlook.SURE | Outlook.INCLINED if complete:
@@ -150,9 +148,9 @@ class Waiting:
                 wait_ms = rules.open_ms if complete else self._by_words() if words else rules.unheard_ms
                 if self._hesitant:
                     wait_ms = max(wait_ms, rules.hesitant_ms)
-            case Outlook.DENIED if guessed and self._trust.unbroken:
+            case Outlook.DENIED if self._guessed and self._trust.unbroken:
                 wait_ms = rules.guessed_denied_ms
-            case Outlook.DENIED if self._trust.doubts_rightly or not (guessed or self._complete):
+            case Outlook.DENIED if self._trust.doubts_rightly or not (self._guessed or self._complete):
                 wait_ms = rules.denied_ms
             case Outlook.DOUBTED | Outlook.DENIED:
                 wait_ms = rules.doubted_ms if complete else rules.incomplete_ms
@@ -162,6 +160,11 @@ class Waiting:
     def _complete(self) -> bool:
         """Whether the words are complete, and the recogniser is sure of them."""
         return self._trusted and self._words is Completeness.COMPLETE
+
+    @property
+    def _guessed(self) -> bool:
+        """Whether there are words of which the recogniser is not sure."""
+        return self._words is not None and not self._trusted
 
     @property
     def _asked(self) -> bool:
