@@ -11,10 +11,8 @@ from engines.errors import EngineUnavailableError
 from engines.sphinx import Decoder, Means
 from engines.transcriber import Ask, Hypothesis, Word
 
-# Lengths of sound at which its means are taken: the first decoding begins with those of FIRST_S, and begins again
-# each time the sound is twice as long and its means have moved by RESTART_DISTANCE.
+# Decoding begins with the means of the first FIRST_S, and takes better ones each time the sound is twice as long.
 FIRST_S = 0.7
-RESTART_DISTANCE = 0.35
 # At the end, means so far off that the whole is worth decoding anew.
 REDECODE_DISTANCE = 1.2
 # The means of the utterances before, likely of the same microphone, count as so much sound of this one.
@@ -133,7 +131,7 @@ class Utterance:
         self._partial = ""
         self._fed = 0  # bytes of `_sound` that the decoder has
         self._measured = 0  # bytes of the utterance when `_means` were measured
-        self._means: Means = np.zeros(len(_SPREAD), np.float32)  # what the decoder began with
+        self._means: Means = np.zeros(len(_SPREAD), np.float32)  # what the decoder normalises by
         self._closed_bytes = 0
         self._closed_means = self._means  # of the closed stretches
         self._pause_at: int | None = None  # bytes of `_sound` that `_words` are the answer for
@@ -141,11 +139,8 @@ class Utterance:
         self._pause_means = self._means
         self._words: tuple[Word, ...] = ()
 
-    def hear(self, pcm16_16k: bytes, decoders: Decoders, *, in_haste: bool = False) -> None:
-        """More sound. Silence is kept, not decoded: until something is heard, and after an answer.
-
-        `in_haste`, what was decoded is not decoded again for the sake of better means.
-        """
+    def hear(self, pcm16_16k: bytes, decoders: Decoders) -> None:
+        """More sound. Silence is kept, not decoded: until something is heard, and after an answer."""
         self._sound += pcm16_16k
         recent = bytes(self._sound[-max(len(pcm16_16k), FRAME_BYTES) :])
         if self._pause_at is not None:
@@ -158,7 +153,7 @@ class Utterance:
         decoder = decoders.take(self)
         if decoder is None:
             return
-        self._feed(decoder, decoders, in_haste)
+        self._feed(decoder, decoders)
         if self._is_long():
             self._close_stretch(decoder)
             decoders.give_back(decoder)
@@ -195,19 +190,18 @@ class Utterance:
         frames = sum(int(np.argmax(loud)) if loud.any() else len(loud) for loud in (before, after))
         return frames * FRAME_BYTES / BYTES_PER_S
 
-    def _feed(self, decoder: Decoder, decoders: Decoders, in_haste: bool) -> None:
+    def _feed(self, decoder: Decoder, decoders: Decoders) -> None:
         length = len(self._sound)
-        restarts = self.decoder is None
+        begins = self.decoder is None
         heard = self._closed_bytes + length
-        if heard >= 2 * self._measured and (restarts or not in_haste):
-            means, self._measured = decoders.expected(self._measure(decoder), heard / BYTES_PER_S), heard
-            if restarts or _distance(means, self._means) > RESTART_DISTANCE:
-                if not restarts:
-                    decoder.end()
-                self._means, restarts = means, True
-        if restarts:
+        grown = heard >= 2 * self._measured
+        if grown:
+            self._means, self._measured = decoders.expected(self._measure(decoder), heard / BYTES_PER_S), heard
+        if begins:
             decoder.begin(self._means)
             self._fed = 0
+        elif grown:
+            decoder.adjust(self._means)
         decoder.process(bytes(self._sound[self._fed :]))
         self._fed = length
         self._partial = " ".join(_spelled(word) for word in decoder.hypothesis().split())

@@ -1,9 +1,8 @@
 """Speech recognition by pocketsphinx: English, no download, on a CPU.
 
 An utterance is decoded while it is spoken. Its cepstra are normalised by their means, which are not known in the
-beginning: as it grows it is decoded again with better ones (engines/decoding.py), so that the answer at its end
-takes only the decoder's last pass. Against decoding the whole utterance at its end that is four times as fast
-and as accurate; docs/models.md has the figures.
+beginning: as it grows they are measured, and the rest is decoded with better ones (engines/decoding.py), so that the
+answer at its end takes only the best path through the words. docs/models.md has the figures.
 """
 
 import logging
@@ -173,7 +172,7 @@ class Pocketsphinx:
             self._decoders.reclaim(queue.utterance)
             return queue.known
         sound = b"".join(piece.pcm16_16k for piece in taken)
-        queue.utterance.hear(sound, self._decoders, in_haste=self._waiting > 0)
+        queue.utterance.hear(sound, self._decoders)
         answer = queue.utterance.answer(taken[-1].ask if taken else Ask.PARTIAL, self._decoders)
         if taken and taken[-1].ask is Ask.FINAL:
             self._decoders.reclaim(queue.utterance)

@@ -108,12 +108,16 @@ class Decoder:
 
     def begin(self, means: Means) -> None:
         """Starts an utterance; `means`, from `measure`, are what its cepstra are normalised by."""
-        _LIBRARY.ps_set_cmn(self._decoder, ",".join(f"{mean:g}" for mean in means).encode())
+        self.adjust(means)
         _LIBRARY.ps_start_stream(self._decoder)  # forgets the noise of the utterance before, which was another's
         _LIBRARY.ps_start_utt(self._decoder)
 
+    def adjust(self, means: Means) -> None:
+        """Normalises what follows by other means. What was decoded stays as it is."""
+        _LIBRARY.ps_set_cmn(self._decoder, ",".join(f"{mean:g}" for mean in means).encode())
+
     def process(self, pcm16_16k: bytes) -> None:
-        """Decodes more sound, normalised by the means known when it began."""
+        """Decodes more sound."""
         _LIBRARY.ps_process_raw(self._decoder, pcm16_16k, len(pcm16_16k) // 2, 0, 0)
 
     def end(self) -> None:
