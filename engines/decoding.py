@@ -11,8 +11,9 @@ from engines.errors import EngineUnavailableError
 from engines.sphinx import Decoder, Means
 from engines.transcriber import Ask, Hypothesis, Word
 
-# Decoding begins with the means of the first FIRST_S, and takes better ones each time the sound is twice as long.
-FIRST_S = 0.7
+# Decoding begins with the means of the first FIRST_S, and takes better ones each time the sound is longer by GROWTH.
+# The first second of speech is the dearest: to begin later would make the answer to a short sentence late.
+FIRST_S, GROWTH = 0.5, 1.4
 # At the end, means so far off that the whole is worth decoding anew.
 REDECODE_DISTANCE = 1.2
 # The means of the utterances before, likely of the same microphone, count as so much sound of this one.
@@ -194,7 +195,7 @@ class Utterance:
         length = len(self._sound)
         begins = self.decoder is None
         heard = self._closed_bytes + length
-        grown = heard >= 2 * self._measured
+        grown = heard >= GROWTH * self._measured
         if grown:
             self._means, self._measured = decoders.expected(self._measure(decoder), heard / BYTES_PER_S), heard
         if begins:

@@ -181,6 +181,7 @@ class Listener:
             case Hesitated():
                 assert self._turn is not None
                 self._turn.pauses += 1
+                self._turn.utterance.hand_over()
                 self._speculate_on_partial(self._turn)
             case Paused(since):
                 assert self._turn is not None

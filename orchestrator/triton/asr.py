@@ -133,6 +133,11 @@ class Utterance:
             return
         self._buffer += pcm16_16k
         if len(self._buffer) >= CHUNK_BYTES:
+            self.hand_over()
+
+    def hand_over(self) -> None:
+        """Give the model what was sent so far, so that it need not begin with that when it is asked; never blocks."""
+        if self._buffer and not self._ended and self._error is None:
             self._write(self._take())
             if sum(self._unanswered) > BACKLOG_BYTES:
                 self._fail(BackendTimeoutError(f"the model '{self._model}' is a minute behind"))
