@@ -12,12 +12,14 @@ from engines.sphinx import Decoder, Means
 from engines.transcriber import Ask, Hypothesis, Word
 
 # Decoding begins with the means of the first FIRST_S, and takes better ones each time the sound is longer by GROWTH.
-# The first second of speech is the dearest: to begin later would make the answer to a short sentence late.
-FIRST_S, GROWTH = 0.5, 1.4
+# The first second of speech is the dearest: to begin later would make the answer to a short sentence late. The very
+# first utterance, for which nothing is usual, needs more sound.
+FIRST_S, VERY_FIRST_S, GROWTH = 0.33, 0.7, 1.25
 # At the end, means so far off that the whole is worth decoding anew.
 REDECODE_DISTANCE = 1.2
-# The means of the utterances before, likely of the same microphone, count as so much sound of this one.
-USUAL_S = 1.0
+# The means of the utterances before, likely of the same microphone, count as so much sound of this one, of which the
+# first LEAD_S are the silence before the voice and tell nothing of it.
+USUAL_S, LEAD_S = 1.0, 0.3
 # How much each cepstral mean varies between microphones and voices.
 _SPREAD = np.array([20, 8, 6, 6, 6, 5, 5, 4, 4, 4, 4, 3, 3], np.float32)
 # A stretch of speech that is decoded as a whole. A pause after CLOSE_S ends it, LONGEST_S ends it anyway, and its words
@@ -79,10 +81,19 @@ class Decoders:
                 self._free.append(decoder)
                 self._given_back.notify()
 
+    @property
+    def first_s(self) -> float:
+        """How much sound of an utterance tells enough to begin with."""
+        return VERY_FIRST_S if self._usual_means is None else FIRST_S
+
     def expected(self, means: Means, of_s: float) -> Means:
         """The means that a whole utterance is likely to have of which `of_s` seconds have these."""
-        usual = self._usual_means
-        return means if usual is None else np.asarray((of_s * means + USUAL_S * usual) / (of_s + USUAL_S), np.float32)
+        usual, voice_s = self._usual_means, max(0.0, of_s - LEAD_S)
+        return (
+            means
+            if usual is None
+            else np.asarray((voice_s * means + USUAL_S * usual) / (voice_s + USUAL_S), np.float32)
+        )
 
     def learn(self, means: Means) -> None:
         """An utterance had these means."""
@@ -149,7 +160,7 @@ class Utterance:
                 return
             self._resume(self._pause_at)
         self._audible = self._audible or is_above(recent, AUDIBLE_RMS)
-        if not self._audible or (not self._measured and len(self._sound) < FIRST_S * BYTES_PER_S):
+        if not self._audible or (not self._measured and len(self._sound) < decoders.first_s * BYTES_PER_S):
             return
         decoder = decoders.take(self)
         if decoder is None:

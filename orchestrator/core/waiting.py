@@ -116,8 +116,8 @@ class Waiting:
                 Completeness.DICTATED: rules.dictated_ms,
                 Completeness.TRAILING: rules.trailing_ms,
             }[self._words]
-            if self._hesitant:
-                wait_ms = max(wait_ms, rules.hesitant_ms)
+        if self._hesitant:
+            wait_ms = max(wait_ms, rules.hesitant_ms)
         if self._opinion is None:
             return max(wait_ms, rules.opinion_ms) if self._opinion_due else wait_ms
         # Its doubts are of little worth here: of some, where the words leave it open whether there is more to tell.

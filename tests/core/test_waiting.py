@@ -4,6 +4,7 @@ import pytest
 
 from orchestrator.core.endpointing import Ended, Hesitated, Paused
 from orchestrator.core.endpointing_rules import Rules
+from orchestrator.core.experience import LEAST, Experience
 from tests.core.microphone import DEFAULT, SILENCE, SPEECH, WINDOW, WINDOW_MS, Microphone, pausing, speaking
 
 
@@ -230,6 +231,19 @@ def test_of_such_a_speaker_even_guessed_words_tell_more_than_the_model() -> None
         assert wait_ms <= end_ms("I have some time today") <= wait_ms + WINDOW_MS
     assert DEFAULT.sure_ms <= end_ms("I have some time today", 0.5) <= DEFAULT.sure_ms + WINDOW_MS, "it does not doubt"
     assert end_ms("and then i") >= DEFAULT.incomplete_ms
+
+
+def test_who_has_paused_may_pause_again_though_the_words_were_guessed() -> None:
+    others = Experience()
+    for _ in range(LEAST):
+        others.doubted(vain=True)
+    microphone = Microphone(experience=others)
+    microphone.hears(SPEECH, 960)
+    pausing(microphone, 320)
+    microphone.endpointer.hear("I have some time today", DEFAULT.trusted - 0.1)
+    microphone.hears(SILENCE, 128)
+    microphone.endpointer.judge(0.9)
+    assert microphone.endpointer.wait_ms() == DEFAULT.hesitant_ms
 
 
 @pytest.mark.parametrize(

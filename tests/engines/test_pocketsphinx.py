@@ -217,13 +217,14 @@ def test_an_utterance_begins_with_the_means_of_those_before() -> None:
     try:
         assert decoders.expected(own, 0.5) == pytest.approx(own), "nothing is known of any"
         decoders.learn(usual)
-        after_s = [0.1, 1.0, 10.0]
+        after_s = [0.3, 0.5, 1.3, 10.0]
         expected = [float(decoders.expected(own, of_s)[0]) for of_s in after_s]
         assert expected == sorted(expected, reverse=True), "the longer it is, the more its own count"
-        assert expected[1] == pytest.approx(5.0)
+        assert expected[0] == pytest.approx(9.0), "the silence before the voice tells nothing"
+        assert expected[2] == pytest.approx(5.0)
         for _ in range(20):
             decoders.learn(own)
-        assert decoders.expected(own, 0.1) == pytest.approx(own, abs=1e-3), "the latest count most"
+        assert decoders.expected(usual, 0.3) == pytest.approx(own, abs=1e-3), "the latest count most"
     finally:
         decoders.close()
 

@@ -66,6 +66,22 @@ def test_a_hypothesis_is_there_while_the_utterance_goes_on(decoder: Decoder) -> 
     decoder.end()
 
 
+def test_means_that_were_wrong_can_be_set_right_before_the_words(decoder: Decoder) -> None:
+    silence, spoken = STORY[:6_400], STORY[6_400:]
+    right = decoder.measure(STORY)
+    understood = []
+    for later in (None, right):
+        decoder.begin(right - 30.0)
+        decoder.process(silence)
+        if later is not None:
+            decoder.adjust(later)
+        decoder.process(spoken)
+        decoder.end()
+        understood.append(word_error_rate("tell me a story", decoder.hypothesis()))
+    assert understood[0] > 0, "these means are not wrong enough to tell"
+    assert understood[1] == 0
+
+
 def test_the_means_of_a_louder_sound_differ_in_the_first_cepstrum_above_all(decoder: Decoder) -> None:
     samples = np.frombuffer(recording("weather.wav"), "<i2") // 4
     quiet, loud = (decoder.measure((samples * gain).astype("<i2").tobytes()) for gain in (1, 3))

@@ -81,6 +81,17 @@ async def test_partials_grow_while_one_speaks_and_their_stable_part_never_change
         assert later.text[: earlier.stable_chars] == earlier.text[: earlier.stable_chars]
 
 
+async def test_what_is_handed_over_is_answered_before_more_is_said(asr: TritonAsr) -> None:
+    answered = asyncio.Event()
+    async with asr.utterance(on_partial=lambda _: answered.set()) as utterance:
+        utterance.send(PAUSE[:3_200])  # less than is sent at a time
+        utterance.hand_over()
+        async with asyncio.timeout(30):
+            await answered.wait()
+        utterance.hand_over()  # nothing is left
+        assert (await utterance.finish()).text == ""
+
+
 async def test_a_flush_answers_for_all_sound_so_far_and_end_repeats_it(asr: TritonAsr) -> None:
     async with asr.utterance(on_partial=lambda _: None) as utterance:
         utterance.send(recording("what_is_your_name.wav") + PAUSE)
