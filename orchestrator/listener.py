@@ -288,8 +288,7 @@ class Listener:
 
     def _guessed(self, transcript: Transcript) -> bool:
         """Whether the recogniser is not sure of its words."""
-        confidence = transcript.confidence
-        return confidence is not None and confidence < self._endpointer.rules.trusted
+        return interruption.is_guess(transcript.text, transcript.confidence, self._endpointer.rules)
 
     def _weigh(self, turn: UserTurn, transcript: Transcript) -> None:
         """What the words mean for the turn's end, which may be now."""

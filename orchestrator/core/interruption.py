@@ -8,6 +8,8 @@ Time is the count of 16 kHz samples.
 from dataclasses import dataclass
 from enum import Enum
 
+from orchestrator.core import endpointing_rules
+from orchestrator.core.completeness import asks
 from orchestrator.core.words import words_of
 
 SAMPLES_PER_MS = 16
@@ -66,6 +68,16 @@ def is_meant(text: str) -> bool:
     One short word is not enough: recognisers make one of every cough.
     """
     return is_command(text) or (len(words_of(text)) >= 2 and not is_backchannel(text))
+
+
+def is_guess(text: str, confidence: float | None, rules: endpointing_rules.Rules) -> bool:
+    """Whether a recogniser that is so sure of `text` (0 to 1; None: it tells nothing) hardly understood it.
+
+    Of what it did not understand it seldom makes a question by chance.
+    """
+    if confidence is None or confidence >= rules.trusted:
+        return False
+    return confidence < rules.plausible or not (rules.english and asks(text))
 
 
 class Interruption:

@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.core.interruption import Interruption, Rules, Verdict, is_backchannel, is_command
+from orchestrator.core.interruption import Interruption, Rules, Verdict, is_backchannel, is_command, is_guess
+from tests.core.microphone import DEFAULT
 
 WINDOW_MS = 32
 
@@ -94,6 +97,25 @@ def test_words_that_were_guessed_interrupt_only_if_they_command_it() -> None:
     assert Interruption().conclude("the flood", guessed=True) is Verdict.REJECTED
     assert Interruption().conclude("the flood") is Verdict.CONFIRMED
     assert Interruption().hear("please stop", guessed=True) is Verdict.CONFIRMED
+
+
+@pytest.mark.parametrize(
+    ("text", "confidence", "guess"),
+    [
+        ("what time is it", None, False),
+        ("my dog is a vet", DEFAULT.trusted, False),
+        ("my dog is a vet", DEFAULT.trusted - 0.01, True),
+        ("what time is it", DEFAULT.trusted - 0.01, False),
+        ("what time is it", DEFAULT.plausible - 0.01, True),
+        ("", 0.0, True),
+    ],
+)
+def test_a_question_is_seldom_guessed(text: str, confidence: float | None, guess: bool) -> None:
+    assert is_guess(text, confidence, DEFAULT) is guess
+
+
+def test_of_another_language_questions_are_not_known() -> None:
+    assert is_guess("what time is it", DEFAULT.trusted - 0.01, replace(DEFAULT, english=False))
 
 
 def test_a_cough_lets_the_agent_go_on_within_half_a_second() -> None:
