@@ -88,12 +88,11 @@ class Decoders:
 
     def expected(self, means: Means, of_s: float) -> Means:
         """The means that a whole utterance is likely to have of which `of_s` seconds have these."""
-        usual, voice_s = self._usual_means, max(0.0, of_s - LEAD_S)
-        return (
-            means
-            if usual is None
-            else np.asarray((voice_s * means + USUAL_S * usual) / (voice_s + USUAL_S), np.float32)
-        )
+        usual = self._usual_means
+        if usual is None:
+            return means
+        voice_s = max(0.0, of_s - LEAD_S)
+        return np.asarray((voice_s * means + USUAL_S * usual) / (voice_s + USUAL_S), np.float32)
 
     def learn(self, means: Means) -> None:
         """An utterance had these means."""

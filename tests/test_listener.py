@@ -15,6 +15,7 @@ from orchestrator.core.endpointing_rules import Rules
 from orchestrator.core.events import Event, TurnEnded
 from orchestrator.errors import GoAssistError
 from orchestrator.listener import Listener
+from orchestrator.triton import asr
 from orchestrator.triton.asr import Transcript, TritonAsr
 from orchestrator.triton.client import TritonClient
 from orchestrator.user_turn import UserTurn
@@ -33,6 +34,7 @@ class Heard:
     speaking: bool = False  # the agent is, and waits for the verdict on what it hears
     told: list[str] = field(default_factory=list)
     verdicts: list[bool] = field(default_factory=list)
+    partials: int = 0
     turns: int = 0
 
     def next_turn(self) -> int:
@@ -58,6 +60,8 @@ class Heard:
     def understood(self, turn: UserTurn, transcript: Transcript) -> None:
         if transcript.is_final:
             self.told.append(f"understood: {transcript.text}")
+        else:
+            self.partials += 1
 
     def recognition_failed(self, turn: UserTurn, error: GoAssistError) -> None:
         raise error
@@ -127,5 +131,27 @@ async def test_one_word_is_meant_where_it_is_the_rest_of_the_turn_that_has_just_
         await be_quiet_until(listener, lambda: "ended: what time is it" in heard.told)
         heard.speaking = True
         await say(listener, QUIET * 10 + one_word)
+        await be_quiet_until(listener, lambda: bool(heard.verdicts))
+    assert heard.verdicts == [meant]
+
+
+async def test_the_recogniser_has_the_sound_before_it_is_asked_about_the_pause(
+    triton: RunningTriton, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asr, "CHUNK_BYTES", 1 << 30)  # nothing is sent while one speaks
+    heard = Heard()
+    async with listening(triton, heard, Rules(pause_ms=20_000, fixed_ms=20_000)) as listener:
+        await say(listener, QUIET * 25 + recording("what_time_is_it.wav"))
+        await be_quiet_until(listener, lambda: heard.partials > 0)
+    assert heard.told == ["started"], "it was not asked yet"
+
+
+@pytest.mark.parametrize(("plausible", "meant"), [(0.0, True), (1.1, False)])
+async def test_a_question_is_meant_though_its_words_were_half_guessed(
+    triton: RunningTriton, plausible: float, meant: bool
+) -> None:
+    heard = Heard(speaking=True)
+    async with listening(triton, heard, Rules(trusted=1.1, plausible=plausible)) as listener:
+        await say(listener, QUIET * 25 + recording("what_time_is_it.wav"))
         await be_quiet_until(listener, lambda: bool(heard.verdicts))
     assert heard.verdicts == [meant]

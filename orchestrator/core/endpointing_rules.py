@@ -75,3 +75,11 @@ class Rules:
     rest_ms: int = 200  # who goes on within this is heard as the rest of that turn: an echo of the answer comes later
     fixed_ms: int | None = None  # the client's own silence_duration_ms: nothing else counts
     english: bool = True  # the user's words can be judged; of other languages only the punctuation
+
+    def trusts(self, confidence: float | None) -> bool:
+        """Whether words of that probability (0 to 1; None: the recogniser tells none) were understood, not guessed."""
+        return confidence is None or confidence >= self.trusted
+
+    def finds_plausible(self, confidence: float | None) -> bool:
+        """Whether words of that probability, guessed or not, tell more than nothing."""
+        return confidence is None or confidence >= self.plausible

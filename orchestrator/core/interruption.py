@@ -75,9 +75,8 @@ def is_guess(text: str, confidence: float | None, rules: endpointing_rules.Rules
 
     Of what it did not understand it seldom makes a question by chance.
     """
-    if confidence is None or confidence >= rules.trusted:
-        return False
-    return confidence < rules.plausible or not (rules.english and asks(text))
+    is_question = rules.finds_plausible(confidence) and rules.english and asks(text)
+    return not rules.trusts(confidence) and not is_question
 
 
 class Interruption:

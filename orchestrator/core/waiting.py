@@ -49,8 +49,8 @@ class Waiting:
         if final:
             self._words_due, self._words_known = False, paused
         self._words = completeness(text, english=self.rules.english) if text.strip() else None
-        self._trusted = confidence is None or confidence >= self.rules.trusted
-        self._plausible = confidence is None or confidence >= self.rules.plausible
+        self._trusted = self.rules.trusts(confidence)
+        self._plausible = self.rules.finds_plausible(confidence)
         # By chance a recogniser that does not understand seldom makes a question.
         complete = self._words is Completeness.COMPLETE
         self._asks = self._plausible and complete and self.rules.english and asks(text)
