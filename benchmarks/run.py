@@ -46,7 +46,7 @@ def main() -> None:
         print(f"[{index}/{len(runs)}] {name}", file=sys.stderr, flush=True)
         try:
             with running(server, cpu=options.cpu, port=options.port) as url:
-                figures[name] = load(server, url, *run, cpus=other_cores(options.cpu))
+                figures[name] = load(server, url, *run, cpus=other_cores(options.cpu, options.workers))
         except MeasurementError as error:
             sys.exit(str(error))
     if options.json:

@@ -52,10 +52,10 @@ def pipecat(turn: str) -> Server:
     return Server(name, (str(PIPECAT), "-m", "benchmarks.pipecat_server", "--turn", turn), "offer", "/stats")
 
 
-def other_cores(cpu: int) -> set[int]:
-    """The cores of the callers: all but this one, where there is another."""
+def other_cores(cpu: int, workers: int = 1) -> set[int]:
+    """The cores of the callers: all but the server's, where there are others; all but its first, where there is one."""
     cores = os.sched_getaffinity(0)
-    return cores - {cpu} or cores
+    return cores - set(range(cpu, cpu + workers)) or cores - {cpu} or cores
 
 
 def end_servers_when_told() -> None:
