@@ -69,18 +69,26 @@ class Ticker:
         for slot in range(first, first + SLOTS):
             if self._slots[slot % SLOTS]:
                 self._next = slot
-                due = self._origin + slot * PERIOD_S / SLOTS
-                self._timer = asyncio.get_running_loop().call_later(max(0.0, due - time.monotonic()), self._tick)
+                wait_s = max(0.0, self._due_s(slot) - time.monotonic())
+                self._timer = asyncio.get_running_loop().call_later(wait_s, self._tick)
                 return
 
     def _tick(self) -> None:
+        """Call what is due by now, though no callback twice: between two frames of a call the loop turns."""
         now = time.monotonic()
-        late = now - (self._origin + self._next * PERIOD_S / SLOTS)
-        self._late.append((now, max(0.0, late)))
-        callbacks = tuple(self._slots[self._next % SLOTS])
-        skipped = max(0, int(late / PERIOD_S) - CATCH_UP_PERIODS)
-        self._arm(self._next + 1 + skipped * SLOTS)
-        self._call(callbacks)
+        first = self._next
+        behind = int((now - self._due_s(first)) * SLOTS / PERIOD_S)  # the slots that are due, too
+        due: list[Callback] = []
+        for slot in range(first, first + min(behind, SLOTS - 1) + 1):
+            if callbacks := self._slots[slot % SLOTS]:
+                self._late.append((now, max(0.0, now - self._due_s(slot))))
+                due += callbacks
+        skipped = max(0, behind // SLOTS - CATCH_UP_PERIODS)
+        self._arm(slot + 1 + skipped * SLOTS)
+        self._call(tuple(due))
+
+    def _due_s(self, slot: int) -> float:
+        return self._origin + slot * PERIOD_S / SLOTS
 
     def _call(self, callbacks: tuple[Callback, ...]) -> None:
         for index, callback in enumerate(callbacks):

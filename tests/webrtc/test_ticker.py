@@ -98,6 +98,36 @@ def test_frames_owed_after_a_short_stall_are_caught_up_and_the_stall_is_reported
     run(scenario())
 
 
+def test_after_a_stall_all_calls_get_their_frame_before_the_loop_turns_and_none_gets_two(run: Run) -> None:
+    async def scenario() -> None:
+        loop, ticker, counters = asyncio.get_running_loop(), Ticker(), [Counter() for _ in range(2 * SLOTS)]
+        turns = 0
+        turn_of_calls: list[list[int]] = [[] for _ in counters]
+
+        def turn() -> None:
+            nonlocal turns
+            turns += 1
+            loop.call_soon(turn)
+
+        for counter, seen in zip(counters, turn_of_calls, strict=True):
+
+            def call(counter: Counter = counter, seen: list[int] = seen) -> None:
+                seen.append(turns)
+                counter()
+
+            ticker.add(call)
+        await asyncio.gather(*(counter.reaches(3) for counter in counters))
+        turn()
+        time.sleep(5 * PERIOD_S)  # noqa: ASYNC251 - the stall is what is tested
+        already = [len(seen) for seen in turn_of_calls]
+        await asyncio.gather(*(counter.reaches(before + 4) for counter, before in zip(counters, already, strict=True)))
+        caught_up = [tuple(seen[n : n + 4]) for seen, n in zip(turn_of_calls, already, strict=True)]
+        assert len(set(caught_up)) <= 2, "each turn of the loop serves all calls; it may begin in the midst of a period"
+        assert all(len(set(each)) == len(each) for each in caught_up)
+
+    run(scenario())
+
+
 def test_of_a_long_stall_only_the_last_frames_are_caught_up(run: Run) -> None:
     async def scenario() -> None:
         ticker, counter = Ticker(), Counter()
