@@ -13,7 +13,7 @@ import numpy as np
 
 from orchestrator import echo
 from orchestrator.core import endpointing, interruption
-from orchestrator.core.endpointing import Began, Ended, Endpointer, Hesitated, Paused, Resumed
+from orchestrator.core.endpointing import Began, Ended, Endpointer, FellSilent, Hesitated, Paused, Resumed
 from orchestrator.core.endpointing_rules import SAMPLE_RATE, Rules
 from orchestrator.core.events import (
     Event,
@@ -183,6 +183,9 @@ class Listener:
                 self._turn.pauses += 1
                 self._turn.utterance.hand_over()
                 self._speculate_on_partial(self._turn)
+            case FellSilent(since):
+                assert self._turn is not None
+                self._ask_judge(self._turn, since)
             case Paused(since):
                 assert self._turn is not None
                 self._turn.last_speech = since
@@ -190,7 +193,6 @@ class Listener:
                 self._endpointer.expect_words()
                 if self._turn.interruption is not None:
                     self._turn.interruption.expect_words()
-                self._ask_judge(self._turn, since)
             case Resumed():
                 assert self._turn is not None
                 self._turn.pauses += 1

@@ -16,7 +16,7 @@ from benchmarks.dialogue.sounds import Samples
 from engines.pocketsphinx import Pocketsphinx, Queue
 from engines.smart_turn import SmartTurn
 from engines.transcriber import Ask, Hypothesis, Piece
-from orchestrator.core.endpointing import Began, Ended, Endpointer, Paused, Resumed
+from orchestrator.core.endpointing import Began, Ended, Endpointer, FellSilent, Paused, Resumed
 from orchestrator.core.endpointing_rules import SAMPLE_RATE
 from orchestrator.listener import HEARD_SAMPLES
 from orchestrator.triton.asr import CHUNK_BYTES, Transcript, Word
@@ -173,10 +173,12 @@ def rehearse(ears: Ears, endpointer: Endpointer) -> Iterator[Taken]:
                     pause += 1
                 case Resumed():
                     pause += 1
-                case Paused(since):
-                    asked = [ears.words(began, window.end), ears.opinion(max(began, since - HEARD_SAMPLES), window.end)]
-                    endpointer.expect_words()
+                case FellSilent(since):
+                    asked = [ears.opinion(max(began, since - HEARD_SAMPLES), window.end)]
                     endpointer.expect_opinion()
+                case Paused():
+                    asked = [ears.words(began, window.end)]
+                    endpointer.expect_words()
                 case Ended(last_speech, at):
                     pause += 1
                     yield Taken(last_speech, at, text)

@@ -30,6 +30,13 @@ class Hesitated:
 
 
 @dataclass(frozen=True, slots=True)
+class FellSilent:
+    """Silence since sample `since`, long enough for the end-of-turn model to judge whether the utterance is over."""
+
+    since: int
+
+
+@dataclass(frozen=True, slots=True)
 class Paused:
     """Silence since sample `since`; the utterance may be over."""
 
@@ -51,7 +58,7 @@ class Ended:
     at: int
 
 
-Signal = Began | Hesitated | Paused | Resumed | Ended
+Signal = Began | Hesitated | FellSilent | Paused | Resumed | Ended
 
 
 @dataclass(slots=True)
@@ -60,6 +67,7 @@ class _Silence:
 
     since: int
     hesitated: bool = False
+    fell: bool = False  # long enough for the end-of-turn model
     paused: bool = False
     quiet: bool = False  # the detector has heard nothing for a moment
     stirs: bool = False  # it hears something again, softly
@@ -138,16 +146,16 @@ class Endpointer:
             self._waiting.expect_words()
 
     def expect_opinion(self) -> None:
-        """The end-of-turn model was asked about the present pause."""
-        if self.in_pause:
+        """The end-of-turn model was asked about the present silence."""
+        if self._silence is not None and self._silence.fell:
             self._waiting.expect_opinion()
 
     def judge(self, probability: float | None) -> list[Signal]:
-        """The end-of-turn model's probability that the turn is complete at the present pause; may end the turn.
+        """The end-of-turn model's probability that the turn is complete at the present silence; may end the turn.
 
         None where it has no opinion after all.
         """
-        if not self.in_pause:
+        if self._silence is None or not self._silence.fell:
             return []
         self._waiting.judge(probability)
         return self._reconsider()
@@ -218,8 +226,12 @@ class Endpointer:
         if not silence.hesitated and silent_ms >= self._rules.hesitation_ms:
             silence.hesitated = True
             signals.append(Hesitated(silence.since))
-        if not silence.paused and silent_ms >= min(self._rules.pause_ms, self.wait_ms()):
-            silence.hesitated = silence.paused = True
+        pause_ms = min(self._rules.pause_ms, self.wait_ms())
+        if not silence.fell and silent_ms >= min(self._rules.judge_ms, pause_ms):
+            silence.hesitated = silence.fell = True
+            signals.append(FellSilent(silence.since))
+        if not silence.paused and silent_ms >= pause_ms:
+            silence.paused = True
             signals.append(Paused(silence.since))
         return signals + self._reconsider()
 

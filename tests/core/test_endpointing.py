@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.core.endpointing import Began, Ended, Hesitated, Paused, Resumed, Signal
+from orchestrator.core.endpointing import Began, Ended, FellSilent, Hesitated, Paused, Resumed, Signal
 from orchestrator.core.endpointing_rules import Rules
 from tests.core.microphone import DEFAULT, LINGERING, SILENCE, SPEECH, WINDOW, WINDOW_MS, Microphone, speaking
 
@@ -34,7 +34,7 @@ def test_an_onset_shorter_than_the_rule_is_none() -> None:
 def test_a_pause_is_announced_once_and_its_end_too() -> None:
     microphone = speaking("and then i")
     start = microphone.position
-    assert microphone.hears(SILENCE, 640) == [Hesitated(start), Paused(start)]
+    assert microphone.hears(SILENCE, 640) == [Hesitated(start), FellSilent(start), Paused(start)]
     assert microphone.endpointer.in_pause
     resumed = microphone.position
     assert microphone.hears(SPEECH, 320) == [Resumed(resumed)]
@@ -43,9 +43,29 @@ def test_a_pause_is_announced_once_and_its_end_too() -> None:
 
 def test_a_gap_inside_a_word_is_no_pause() -> None:
     microphone = speaking()
-    microphone.hears(SILENCE, 96)
+    microphone.hears(SILENCE, 64)
     microphone.hears(SPEECH, 96)
     assert [type(signal) for signal in microphone.signals] == [Began, Hesitated, Resumed]
+
+
+def test_an_opinion_that_is_there_before_the_pause_counts_in_it() -> None:
+    microphone = speaking("what time is it")
+    assert FellSilent(microphone.position) in microphone.hears(SILENCE, 96)
+    microphone.endpointer.expect_opinion()
+    assert microphone.endpointer.wait_ms() == DEFAULT.opinion_ms
+    assert not microphone.endpointer.judge(0.99)
+    assert microphone.endpointer.wait_ms() == DEFAULT.complete_ms
+    assert microphone.silence_until_the_end_ms() + 96 <= DEFAULT.complete_ms + WINDOW_MS
+
+
+def test_an_opinion_about_a_silence_that_is_over_does_not_count() -> None:
+    microphone = speaking("what time is it")
+    microphone.hears(SILENCE, 96)
+    microphone.hears(SPEECH, 96)
+    assert not microphone.endpointer.judge(0.01)
+    microphone.hears(SILENCE, 64)
+    assert not microphone.endpointer.judge(0.01), "nor one that nobody asked for"
+    assert microphone.endpointer.wait_ms() == DEFAULT.complete_ms
 
 
 def test_a_voice_that_stirs_puts_the_end_off_for_a_moment() -> None:
@@ -145,6 +165,7 @@ RULES = st.builds(
     st.just(DEFAULT),
     fixed_ms=st.none() | st.integers(0, 1500),
     onset_ms=st.integers(0, 200),
+    judge_ms=st.integers(0, 400),
     pause_ms=st.integers(0, 400),
     complete_ms=st.integers(0, 400),
 )
@@ -173,12 +194,16 @@ def test_whatever_is_heard_the_signals_tell_a_story_that_makes_sense(
                         assert state == "speaking"
                         assert begun_at <= since < microphone.position
                         state = "hesitating"
-                    case Paused(since):
+                    case FellSilent(since):
                         assert state in ("speaking", "hesitating")
+                        assert begun_at <= since < microphone.position
+                        state = "fallen silent"
+                    case Paused(since):
+                        assert state == "fallen silent"
                         assert begun_at <= since < microphone.position
                         state = "paused"
                     case Resumed(at):
-                        assert state in ("hesitating", "paused")
+                        assert state in ("hesitating", "fallen silent", "paused")
                         assert at == microphone.position - WINDOW
                         state = "speaking"
                     case Ended(last_speech, at):

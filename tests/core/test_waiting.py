@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.core.endpointing import Ended, Hesitated, Paused
+from orchestrator.core.endpointing import Ended, FellSilent, Hesitated, Paused
 from orchestrator.core.endpointing_rules import Rules
 from orchestrator.core.experience import LEAST, Experience
 from tests.core.microphone import DEFAULT, SILENCE, SPEECH, WINDOW, WINDOW_MS, Microphone, pausing, speaking
@@ -25,7 +25,7 @@ def test_the_words_decide_how_long_the_silence_must_be(text: str, wait: int) -> 
 
 def test_words_that_arrive_in_the_pause_count_at_once() -> None:
     microphone = speaking("what time is")
-    assert microphone.hears(SILENCE, 480) == [Hesitated(30 * WINDOW), Paused(30 * WINDOW)]
+    assert microphone.hears(SILENCE, 480) == [Hesitated(30 * WINDOW), FellSilent(30 * WINDOW), Paused(30 * WINDOW)]
     assert microphone.endpointer.hear("what time is it") == [Ended(30 * WINDOW, microphone.position)]
 
 
