@@ -53,9 +53,10 @@ class Rules:
     guessed_denied_ms: int = 1800
     # Words whose probability is under `trusted` tell nothing. pocketsphinx is 0.86 sure of what it understands (word
     # error rate 1 %) and 0.45 sure of voices that it does not (75 %). Then the model alone decides. Only where words of
-    # a probability over `plausible` trail off or are dictated, the turn waits `unclear_ms` at least.
+    # a probability over `plausible` trail off or are dictated, the turn waits `unclear_ms` at least, and where they are
+    # a question, it is one: a caller's first may be 0.45 sure, and what asks by chance is rare (docs/benchmarks.md).
     trusted: float = 0.62
-    plausible: float = 0.5
+    plausible: float = 0.4
     # A speaker whose ends the model doubted so many times more often in vain than rightly is judged by words alone.
     vain_doubts: int = 2
     # Who has paused in this turn, for `hesitation_lasts_ms` at least, may well pause again: the turn's end waits
