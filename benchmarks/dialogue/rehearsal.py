@@ -16,7 +16,7 @@ from benchmarks.dialogue.sounds import Samples
 from engines.pocketsphinx import Pocketsphinx, Queue
 from engines.smart_turn import SmartTurn
 from engines.transcriber import Ask, Hypothesis, Piece
-from orchestrator.core.endpointing import Began, Ended, Endpointer, FellSilent, Paused, Resumed
+from orchestrator.core.endpointing import Began, Ended, Endpointer, FellSilent, Hesitated, Paused, Resumed
 from orchestrator.core.endpointing_rules import SAMPLE_RATE
 from orchestrator.listener import HEARD_SAMPLES
 from orchestrator.triton.asr import CHUNK_BYTES, Transcript, Word
@@ -58,6 +58,9 @@ class Ears(Protocol):
     """What is heard in one recording; places are samples from its beginning."""
 
     windows: Sequence[Window]
+
+    def hand_over(self, begin: int, end: int) -> None:
+        """The sound of an utterance that began at `begin` is there up to `end`; nothing is asked yet."""
 
     def words(self, begin: int, end: int) -> Words:
         """What an utterance that began at `begin` says up to `end`."""
@@ -111,9 +114,31 @@ class Listening:
         self._sound = sound
         self._utterance: Queue | None = None
         self._began = self._heard = 0
+        self._free_s = 0.0  # when the recogniser has decoded what was handed over
+
+    def hand_over(self, begin: int, end: int) -> None:
+        """See Ears."""
+        self._grow(begin, end)
+        _, took_s = self._ask(end, Ask.PARTIAL)
+        self._free_s = end / SAMPLE_RATE + took_s
 
     def words(self, begin: int, end: int) -> Words:
-        """See Ears. An utterance is decoded as it grows, as in a call."""
+        """See Ears."""
+        self._grow(begin, end)
+        waits_s = max(0.0, self._free_s - end / SAMPLE_RATE)
+        hypothesis, took_s = self._ask(end, Ask.FLUSH)
+        words = tuple(Word(word.text, word.start_s, word.end_s, word.probability) for word in hypothesis.words)
+        transcript = Transcript(hypothesis.text, hypothesis.stable_chars, hypothesis.is_final, words)
+        return Words(transcript.text, transcript.confidence, waits_s + took_s + TRANSPORT_S)
+
+    def opinion(self, begin: int, end: int) -> Opinion:
+        """See Ears."""
+        started = perf_counter()
+        (probability,) = self._models.turn.completion([self._sound[begin:end]])
+        return Opinion(probability, perf_counter() - started + TRANSPORT_S)
+
+    def _grow(self, begin: int, end: int) -> None:
+        """Decode whole chunks up to `end`, as in a call, where they have been decoded by now."""
         if self._utterance is None or begin != self._began or end < self._heard:
             if self._utterance is not None:
                 self._models.recogniser.forget(self._utterance)
@@ -121,16 +146,6 @@ class Listening:
             self._began = self._heard = begin
         while end - self._heard > CHUNK_BYTES // 2:
             self._ask(self._heard + CHUNK_BYTES // 2, Ask.PARTIAL)
-        hypothesis, took_s = self._ask(end, Ask.FLUSH)
-        words = tuple(Word(word.text, word.start_s, word.end_s, word.probability) for word in hypothesis.words)
-        transcript = Transcript(hypothesis.text, hypothesis.stable_chars, hypothesis.is_final, words)
-        return Words(transcript.text, transcript.confidence, took_s + TRANSPORT_S)
-
-    def opinion(self, begin: int, end: int) -> Opinion:
-        """See Ears."""
-        started = perf_counter()
-        (probability,) = self._models.turn.completion([self._sound[begin:end]])
-        return Opinion(probability, perf_counter() - started + TRANSPORT_S)
 
     def _ask(self, end: int, ask: Ask) -> tuple[Hypothesis, float]:
         assert self._utterance is not None
@@ -173,6 +188,8 @@ def rehearse(ears: Ears, endpointer: Endpointer) -> Iterator[Taken]:
                     pause += 1
                 case Resumed():
                     pause += 1
+                case Hesitated():
+                    ears.hand_over(began, window.end)
                 case FellSilent(since):
                     asked = [ears.opinion(max(began, since - HEARD_SAMPLES), window.end)]
                     endpointer.expect_opinion()

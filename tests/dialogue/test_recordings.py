@@ -68,6 +68,10 @@ class Scripted:
             for end in range(512, 4 * SAMPLE_RATE, 512)
         ]
         self._words_s, self._opinion_s = words_s, opinion_s
+        self.handed_over: list[int] = []
+
+    def hand_over(self, begin: int, end: int) -> None:
+        self.handed_over.append(end)
 
     def words(self, begin: int, end: int) -> Words:
         return Words("what time is it", 0.9, self._words_s)
@@ -80,7 +84,11 @@ class Scripted:
     ("words_s", "opinion_s", "at_least_s"), [(0.05, 0.05, 0.2), (0.3, 0.05, 0.4), (0.05, 0.2, 0.28)]
 )
 def test_answers_arrive_as_late_as_the_models_took(words_s: float, opinion_s: float, at_least_s: float) -> None:
-    (taken,) = rehearse(Scripted(words_s=words_s, opinion_s=opinion_s), Endpointer())
+    ears = Scripted(words_s=words_s, opinion_s=opinion_s)
+    (taken,) = rehearse(ears, Endpointer())
+    assert [0 < end - taken.last_speech < 0.1 * SAMPLE_RATE for end in ears.handed_over] == [True], (
+        "at the first silence"
+    )
     silence_s = (taken.at - taken.last_speech) / SAMPLE_RATE
     assert at_least_s <= silence_s <= at_least_s + 0.1
 
