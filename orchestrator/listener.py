@@ -208,7 +208,7 @@ class Listener:
             self.deliver_in_order(SpeechPaused(turn.number, partial.text))
 
     def _ask_judge(self, turn: UserTurn, since: int) -> None:
-        """Ask the end-of-turn model, if there is one, about the pause that began at sample `since`."""
+        """Ask the end-of-turn model, if there is one, about the silence that began at sample `since`."""
         if self._judge is not None and self._endpointer.rules.fixed_ms is None:
             self._endpointer.expect_opinion()
             self._tasks.create_task(self._await_opinion(self._judge, turn, since), name="judge turn")

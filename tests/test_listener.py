@@ -18,6 +18,7 @@ from orchestrator.listener import Listener
 from orchestrator.triton import asr
 from orchestrator.triton.asr import Transcript, TritonAsr
 from orchestrator.triton.client import TritonClient
+from orchestrator.triton.turn import TritonTurn
 from orchestrator.user_turn import UserTurn
 from orchestrator.vad import VoiceDetector
 from tests.engines.recordings import recording
@@ -74,7 +75,9 @@ class Heard:
 
 
 @asynccontextmanager
-async def listening(triton: RunningTriton, heard: Heard, rules: Rules) -> AsyncIterator[Listener]:
+async def listening(
+    triton: RunningTriton, heard: Heard, rules: Rules, *, judge: bool = False
+) -> AsyncIterator[Listener]:
     """A listener that judges interruptions by their words alone, however late these come."""
     by_words = interruption.Rules(lasting_ms=30_000, silence_ms=400, patience_ms=30_000, awaited_ms=30_000)
     client = TritonClient(triton.grpc_url)
@@ -83,6 +86,7 @@ async def listening(triton: RunningTriton, heard: Heard, rules: Rules) -> AsyncI
             listener = Listener(
                 heard,
                 recognizer=TritonAsr(client),
+                judge=TritonTurn(client) if judge else None,
                 detector=VoiceDetector(),
                 tasks=tasks,
                 clock=time.monotonic,
@@ -144,6 +148,22 @@ async def test_the_recogniser_has_the_sound_before_it_is_asked_about_the_pause(
         await say(listener, QUIET * 25 + recording("what_time_is_it.wav"))
         await be_quiet_until(listener, lambda: heard.partials > 0)
     assert heard.told == ["started"], "it was not asked yet"
+
+
+async def test_the_end_of_turn_model_is_asked_before_the_silence_is_a_pause(
+    triton: RunningTriton, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    completion, in_pause = TritonTurn.completion, list[bool]()
+
+    async def asked(self: TritonTurn, pcm16_16k: bytes) -> float | None:
+        in_pause.append(listener._endpointer.in_pause)
+        return await completion(self, pcm16_16k)
+
+    monkeypatch.setattr(TritonTurn, "completion", asked)
+    async with listening(triton, Heard(), Rules(judge_ms=90, pause_ms=300), judge=True) as listener:
+        await say(listener, QUIET * 25 + recording("what_time_is_it.wav"))
+        await be_quiet_until(listener, lambda: bool(in_pause))
+    assert not in_pause[0]
 
 
 @pytest.mark.parametrize(("plausible", "meant"), [(0.0, True), (1.1, False)])

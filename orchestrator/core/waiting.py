@@ -61,7 +61,7 @@ class Waiting:
         self._words_due = True
 
     def expect_opinion(self) -> None:
-        """The model was asked about the present pause."""
+        """The model was asked about the present silence."""
         self._opinion_due = True
 
     def judge(self, probability: float | None) -> None:

@@ -77,14 +77,15 @@ class Ticker:
         """Call what is due by now, though no callback twice: between two frames of a call the loop turns."""
         now = time.monotonic()
         first = self._next
-        behind = int((now - self._due_s(first)) * SLOTS / PERIOD_S)  # the slots that are due, too
+        behind = int((now - self._due_s(first)) * SLOTS / PERIOD_S)  # so many further slots are due, too
+        last = first + min(behind, SLOTS - 1)
         due: list[Callback] = []
-        for slot in range(first, first + min(behind, SLOTS - 1) + 1):
+        for slot in range(first, last + 1):
             if callbacks := self._slots[slot % SLOTS]:
                 self._late.append((now, max(0.0, now - self._due_s(slot))))
                 due += callbacks
         skipped = max(0, behind // SLOTS - CATCH_UP_PERIODS)
-        self._arm(slot + 1 + skipped * SLOTS)
+        self._arm(last + 1 + skipped * SLOTS)
         self._call(tuple(due))
 
     def _due_s(self, slot: int) -> float:
