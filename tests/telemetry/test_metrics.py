@@ -49,6 +49,8 @@ async def test_the_loops_lag_is_measured() -> None:
                 await asyncio.sleep(0.05)
     finally:
         measuring.cancel()
+    assert noted, "who admits calls is told"
+    assert min(noted) >= 0
 
 
 def test_two_applications_in_one_process_count_apart() -> None:
