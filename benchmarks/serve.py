@@ -11,7 +11,7 @@ import signal
 import sys
 from pathlib import Path
 
-from benchmarks.servers import settle
+from benchmarks.servers import own_cores, settle
 from orchestrator.triton.embedded import EmbeddedTriton, Ports
 
 STAND_INS = Path(__file__).parent / "model_repository"
@@ -24,7 +24,7 @@ async def serve(port: int, cpu: int, models: Path, workers: int) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, main_task.cancel)
     cores = os.sched_getaffinity(0)
-    own = cores & set(range(cpu, cpu + workers)) or {cpu}
+    own = own_cores(cpu, workers)
     os.sched_setaffinity(0, cores - own or cores)
     async with EmbeddedTriton(models, ports=Ports(0, 0, 0)) as triton:
         environment = {

@@ -52,10 +52,16 @@ def pipecat(turn: str) -> Server:
     return Server(name, (str(PIPECAT), "-m", "benchmarks.pipecat_server", "--turn", turn), "offer", "/stats")
 
 
+def own_cores(cpu: int, workers: int = 1) -> set[int]:
+    """The cores of the server: `cpu`, and with workers the next ones that this process may use (`taskset`)."""
+    usable = os.sched_getaffinity(0) | {cpu}
+    return set(sorted(core for core in usable if core >= cpu)[:workers])
+
+
 def other_cores(cpu: int, workers: int = 1) -> set[int]:
     """The cores of the callers: all but the server's, where there are others; all but its first, where there is one."""
     cores = os.sched_getaffinity(0)
-    return cores - set(range(cpu, cpu + workers)) or cores - {cpu} or cores
+    return cores - own_cores(cpu, workers) or cores - {cpu} or cores
 
 
 def end_servers_when_told() -> None:

@@ -11,7 +11,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from benchmarks.servers import MeasurementError, Server, running
+from benchmarks.servers import MeasurementError, Server, other_cores, own_cores, running
 
 ROOT = Path(__file__).parents[2]
 REQUIREMENTS = ROOT / "requirements" / "peers-pipecat.txt"
@@ -47,6 +47,13 @@ def test_a_server_runs_on_its_core_alone_and_is_gone_afterwards() -> None:
     with socket.socket() as again:
         again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         again.bind(("127.0.0.1", port))
+
+
+def test_workers_take_the_next_cores_that_may_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _process: {0, 2, 4, 6})  # every other one, as `taskset` gives
+
+    assert (own_cores(2, workers=2), other_cores(2, workers=2)) == ({2, 4}, {0, 6})
+    assert (own_cores(0, workers=8), other_cores(0, workers=8)) == ({0, 2, 4, 6}, {2, 4, 6})
 
 
 def test_a_server_that_ends_before_it_is_ready_is_named() -> None:
