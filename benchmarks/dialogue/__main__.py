@@ -1,7 +1,8 @@
 """The dialogue tests: `make dialogue`, or `python -m benchmarks.dialogue [--only NAME …] [--nightly] [-v]`.
 
 Starts the agent with the embedded profile unless --url names one that runs, goes through the scripts, two calls at a
-time, and prints a table. The exit status is 1 where a target is not met.
+time, and prints a table. --recordings FOLDER plays the sound files there instead, a call and a turn each, of which the
+pauses are found by their level. The exit status is 1 where a target is not met.
 """
 
 import argparse
@@ -15,10 +16,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks.dialogue.agent import RunningAgent
+from benchmarks.dialogue.recordings import RecordingError, call, read
 from benchmarks.dialogue.report import rows, table
-from benchmarks.dialogue.script import Script, daily, nightly
+from benchmarks.dialogue.script import Play, Script, daily, nightly
 from benchmarks.dialogue.sounds import Studio
 from benchmarks.dialogue.talk import Observed, Talk
+from orchestrator.core.endpointing_rules import SAMPLE_RATE
 
 CALL_TIMEOUT_S = 180
 
@@ -45,7 +48,7 @@ async def perform(
     async def line() -> None:
         while waiting:
             talk = waiting.popleft()
-            async with asyncio.timeout(CALL_TIMEOUT_S):
+            async with asyncio.timeout(CALL_TIMEOUT_S + recorded_s(talk.script)):
                 await talk.run(url, api=api)
             async with judging:
                 await asyncio.to_thread(talk.judge)
@@ -63,21 +66,44 @@ async def perform(
     return observed
 
 
+def recorded_s(script: Script) -> float:
+    """How long its recordings take."""
+    return sum(step.sound.size for step in script.steps if isinstance(step, Play)) / SAMPLE_RATE
+
+
+def add_recordings_option(parser: argparse.ArgumentParser) -> None:
+    """What people said instead of the scripts."""
+    parser.add_argument(
+        "--recordings", nargs="+", type=Path, metavar="FOLDER", help="sound files of one turn each, not the scripts"
+    )
+
+
+def chosen(options: argparse.Namespace) -> tuple[Script, ...]:
+    """The scripts that the command line asks for. RecordingError where there is nothing to play."""
+    if options.recordings:
+        scripts = tuple(map(call, read(options.recordings)))
+    else:
+        scripts = tuple(nightly()) if options.nightly else daily()
+    return tuple(each for each in scripts if each.name.startswith(tuple(options.only or [""])))
+
+
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.dialogue", description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", metavar="NAME", help="these scripts (the beginning of a name is enough)")
     parser.add_argument("--nightly", action="store_true", help="all voices, noises and pauses: about an hour")
+    add_recordings_option(parser)
     parser.add_argument("--calls", type=int, default=2, help="how many calls at a time (2)")
     parser.add_argument("--url", help="an agent that runs already")
     parser.add_argument("--json", type=Path, help="write what was seen here")
     parser.add_argument("-v", "--verbose", action="store_true", help="tell what was said, understood and done")
     options = parser.parse_args()
-    scripts = tuple(nightly()) if options.nightly else daily()
-    if options.only:
-        scripts = tuple(each for each in scripts if each.name.startswith(tuple(options.only)))
-        if not scripts:
-            sys.exit("no such script; there are: " + ", ".join(each.name for each in daily()))
+    try:
+        scripts = chosen(options)
+    except RecordingError as error:
+        sys.exit(str(error))
+    if not scripts:
+        sys.exit("no such script; there are: " + ", ".join(each.name for each in daily()))
     observed: list[Observed] = []
     with nullcontext(options.url) if options.url else RunningAgent() as url, suppress(KeyboardInterrupt):
         asyncio.run(perform(scripts, url, calls=options.calls, verbose=options.verbose, observed=observed))

@@ -77,6 +77,13 @@ class Ear:
         return time.monotonic() < deadline
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Lull:
+    """What is heard while a speaker pauses: a breath, the room."""
+
+    sound: Samples
+
+
 @dataclass(frozen=True, slots=True)
 class Spoken:
     """When what was said was handed to the network: its beginning, its end, and its pauses."""
@@ -102,14 +109,16 @@ class Microphone:
         self._times: list[tuple[float, bool]] = []
         self._done: asyncio.Future[None] | None = None
 
-    async def say(self, *parts: Samples | int) -> Spoken:
-        """Say the parts, with pauses of so many ms between them; returns when the last frame was handed over."""
+    async def say(self, *parts: Samples | Lull | int) -> Spoken:
+        """Say the parts, with lulls or pauses of so many ms between them; returns when the last frame is on its way."""
         for part in parts:
-            if isinstance(part, int):
-                self._saying += [(np.zeros(FRAME, np.int16), False)] * round(part / 20)
-            else:
-                padded = np.pad(part, (0, -part.size % FRAME))
-                self._saying += [(frame, True) for frame in padded.reshape(-1, FRAME)]
+            match part:
+                case int():
+                    self._saying += [(np.zeros(FRAME, np.int16), False)] * round(part / 20)
+                case Lull(sound):
+                    self._saying += [(frame, False) for frame in _frames(sound)]
+                case _:
+                    self._saying += [(frame, True) for frame in _frames(part)]
         self._times = []
         self._done = asyncio.get_running_loop().create_future()
         await self._done
@@ -143,6 +152,10 @@ class Microphone:
             self._echo.append(np.zeros(FRAME, np.int16))
         frame = self._echo.popleft()
         return frame if frame.size == FRAME else np.resize(frame, FRAME)
+
+
+def _frames(sound: Samples) -> npt.NDArray[np.int16]:
+    return np.pad(sound, (0, -sound.size % FRAME)).reshape(-1, FRAME)
 
 
 def _spoken(times: list[tuple[float, bool]]) -> Spoken:

@@ -4,7 +4,8 @@
 
 The scripts in which the caller only talks and listens, held with GoAssist (embedded profile: it has to recognise the
 words itself) and with pipecat, whose recogniser is a stand-in that needs 30 ms and knows the words; its turn model and
-voice detection are its own and hear the same sound. Takes about twelve minutes for all three.
+voice detection are its own and hear the same sound. Takes about twelve minutes for all three. --recordings FOLDER plays
+the sound files there instead, a call and a turn each.
 """
 
 import argparse
@@ -13,8 +14,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from benchmarks.dialogue.__main__ import perform
+from benchmarks.dialogue.__main__ import add_recordings_option, perform
 from benchmarks.dialogue.agent import RunningAgent
+from benchmarks.dialogue.recordings import RecordingError, call, read
 from benchmarks.dialogue.report import side_by_side
 from benchmarks.dialogue.script import turn_taking
 from benchmarks.dialogue.talk import Observed
@@ -40,10 +42,14 @@ def main() -> None:
     parser.add_argument("--servers", nargs="+", choices=NAMES, default=list(NAMES))
     parser.add_argument("--port", type=int, default=8801, help="pipecat's (8801)")
     parser.add_argument("--cpu", type=int, default=0, help="pipecat's core (0)")
+    add_recordings_option(parser)
     parser.add_argument("-v", "--verbose", action="store_true", help="tell what was said and done")
     options = parser.parse_args()
     end_servers_when_told()
-    scripts = turn_taking()
+    try:
+        scripts = tuple(map(call, read(options.recordings))) if options.recordings else turn_taking()
+    except RecordingError as error:
+        sys.exit(str(error))
     seen: dict[str, list[Observed]] = {}
     try:
         for server in options.servers:

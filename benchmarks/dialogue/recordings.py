@@ -1,67 +1,80 @@
-"""When the turn is taken in recordings: `make endpointing`, or `python -m benchmarks.dialogue.recordings [FOLDER …]`.
+"""Recordings of people: each sound file is one turn, with the pauses that its speaker makes."""
 
-Each sound file is one turn: whoever speaks in it is not done before its end. Without a folder the sentences of the
-dialogue tests are taken. Everything is heard by the models of the embedded profile, in the recordings' own time.
-"""
-
-import argparse
-import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from goassist_client.errors import SoundError
 from goassist_client.sound import read_sound
 
-from benchmarks.dialogue.rehearsal import Models, rehearse
-from benchmarks.dialogue.report import Row, share, table, times
-from benchmarks.dialogue.script import Say, Script, turn_taking
-from benchmarks.dialogue.sounds import Samples, Sound, Studio, to_int16
-from benchmarks.speech import ROOM_NOISE
-from orchestrator.core.endpointing import Endpointer
+from benchmarks.dialogue.script import Play, Script
+from benchmarks.dialogue.sounds import Samples, Sound, to_int16
 from orchestrator.core.endpointing_rules import SAMPLE_RATE
-from orchestrator.core.experience import Experience
 
 FRAME = SAMPLE_RATE // 100
-SHORTEST_PAUSE_S, SHORT_S = 0.2, 0.7
+PACKET = SAMPLE_RATE // 50
+SHORTEST_PAUSE_S = 0.2
 SHORTEST_PART_S = 0.06
 PARTS_OF_A_WORD_S = 0.15  # a stop consonant's silence
 FLOOR_DB = 30.0  # under the loud frames: as soft as speech gets
-QUIET_BEFORE_S, QUIET_AFTER_S = 0.5, 4.0
+
+
+class RecordingError(Exception):
+    """There are no recordings, or one of them cannot be used; the text says which."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """A turn between quiet, and its spoken parts as [begin, end) in samples."""
+    """A turn (INT16 mono at 16 kHz), and its spoken parts as [begin, end) in samples."""
 
     name: str
     sound: Samples
     parts: Sequence[tuple[int, int]]
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """A pause of a recording, or the quiet after it (`length_s` None), and when the turn was taken there, if it was."""
+def read(folders: Iterable[Path]) -> list[Recording]:
+    """All recordings in the folders. RecordingError where there is none, or in one of them no sound or no speech."""
+    folders = list(folders)
+    paths = sound_files(folders)
+    if not paths:
+        raise RecordingError(f"no sound files in {', '.join(map(str, folders))}")
+    try:
+        sounds = [read_sound(path) for path in paths]
+    except SoundError as error:
+        raise RecordingError(str(error)) from error
+    recordings = [recorded(path.stem, sound) for path, sound in zip(paths, sounds, strict=True)]
+    for path, recording in zip(paths, recordings, strict=True):
+        if not recording.parts:
+            raise RecordingError(f"nobody speaks in {path}")
+    return recordings
 
-    name: str
-    at_s: float
-    length_s: float | None
-    taken_after_s: float | None
-    text: str
+
+def recorded(name: str, sound: Samples) -> Recording:
+    """The recording with its parts."""
+    return Recording(name, sound, spoken_parts(sound))
+
+
+def call(recording: Recording) -> Script:
+    """A call in which the recording is played from its first to its last spoken part, in whole packets."""
+
+    def packet(sample: int) -> int:
+        return round((sample - begin) / PACKET) * PACKET
+
+    begin, end = recording.parts[0][0], recording.parts[-1][1]
+    pauses = tuple(
+        (packet(before), packet(after))
+        for (_, before), (after, _) in pairwise(recording.parts)
+        if after - before >= SHORTEST_PAUSE_S * SAMPLE_RATE
+    )
+    return Script(recording.name, (Play(recording.name, recording.sound[begin:end], pauses),))
 
 
 def sound_files(folders: Iterable[Path]) -> list[Path]:
     """All files in the folders that may hold sound, sorted."""
     kinds = {".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a"}
     return sorted(path for folder in folders for path in folder.rglob("*") if path.suffix.lower() in kinds)
-
-
-def prepared(name: str, sound: Samples) -> Recording:
-    """The recording with its own room's noise around it, and its parts."""
-    lead = room(sound, QUIET_BEFORE_S)
-    parts = [(begin + lead.size, end + lead.size) for begin, end in spoken_parts(sound)]
-    return Recording(name, np.concatenate((lead, sound, room(sound, QUIET_AFTER_S))), parts)
 
 
 def room(sound: Samples, length_s: float) -> Samples:
@@ -90,105 +103,3 @@ def spoken_parts(sound: Samples) -> list[tuple[int, int]]:
         else:
             parts.append((begin, end))
     return [(begin, end) for begin, end in parts if end - begin >= SHORTEST_PART_S * SAMPLE_RATE]
-
-
-def judge(recording: Recording, taken_at: Sequence[tuple[int, str]]) -> Iterator[Judged]:
-    """What became of its pauses and its end; `taken_at`: when turns were taken, in samples, and their words."""
-    begins = [begin for begin, _ in recording.parts[1:]]
-    for (_, end), begin in zip(recording.parts, [*begins, None], strict=True):
-        length_s = None if begin is None else (begin - end) / SAMPLE_RATE
-        if length_s is None or length_s >= SHORTEST_PAUSE_S:
-            until = recording.sound.size if begin is None else begin
-            taken = next(((at, text) for at, text in taken_at if end <= at < until), None)
-            after_s = None if taken is None else (taken[0] - end) / SAMPLE_RATE
-            yield Judged(recording.name, end / SAMPLE_RATE, length_s, after_s, taken[1] if taken else "")
-
-
-def figures(judged: Sequence[Judged]) -> list[Row]:
-    """The table's rows."""
-    ends = [each for each in judged if each.length_s is None]
-    delays_ms = [1000 * each.taken_after_s for each in ends if each.taken_after_s is not None]
-    short: list[bool] = []
-    long: list[bool] = []
-    for each in judged:
-        if each.length_s is not None:
-            (short if each.length_s <= SHORT_S else long).append(each.taken_after_s is not None)
-    return [
-        share("pauses taken, up to 700 ms", short),
-        share("pauses taken, longer", long),
-        times("silence before the turn is taken", delays_ms),
-        Row("ends that were not taken", str(len(ends) - len(delays_ms)), "", len(ends), None),
-    ]
-
-
-def scripted() -> Iterator[Recording]:
-    """The sentences of the dialogue tests, by their voices, pauses and noises included."""
-    studio = Studio()
-    try:
-        for script in turn_taking():
-            for number, say in enumerate(script.steps):
-                assert isinstance(say, Say)
-                sound = spoken(script, say, studio)
-                yield Recording(f"{script.name}-{number}", sound, spoken_parts(sound))
-    finally:
-        studio.close()
-
-
-def spoken(script: Script, say: Say, studio: Studio) -> Samples:
-    """What the microphone hears of one turn, and before and after it."""
-    texts = [part for part in say.parts if isinstance(part, str)]
-    sounds = iter(studio.sentence(script.voice, texts) if len(texts) > 1 else [studio.said(script.voice, texts[0])])
-    pauses = [np.zeros(part * SAMPLE_RATE // 1000) if isinstance(part, int) else None for part in say.parts]
-    before, after = (np.zeros(round(length_s * SAMPLE_RATE)) for length_s in (QUIET_BEFORE_S, QUIET_AFTER_S))
-    voice = np.concatenate([before, *(next(sounds) if pause is None else pause for pause in pauses), after])
-    noise = np.random.default_rng(0).normal(size=voice.size) * ROOM_NOISE
-    if script.noise is not None:
-        noise += np.resize(studio.noise(script.noise, script.noise_db), voice.size)
-    return to_int16(voice + noise)
-
-
-def main() -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.dialogue.recordings", description=__doc__.splitlines()[0]
-    )
-    parser.add_argument("folders", nargs="*", type=Path, metavar="FOLDER", help="sound files of one turn each")
-    parser.add_argument("-v", "--verbose", action="store_true", help="tell of every pause and end")
-    options = parser.parse_args()
-    if options.folders:
-        paths = sound_files(options.folders)
-        if not paths:
-            sys.exit(f"no sound files in {', '.join(map(str, options.folders))}")
-        try:
-            recordings = [prepared(path.stem, read_sound(path)) for path in paths]
-        except SoundError as error:
-            sys.exit(str(error))
-    else:
-        recordings = list(scripted())
-    models, experience = Models(), Experience()
-    judged: list[Judged] = []
-    try:
-        for number, recording in enumerate(recordings, 1):
-            endpointer = Endpointer(experience=experience)
-            taken = [(turn.at, turn.text) for turn in rehearse(models.listen(recording.sound), endpointer)]
-            found = list(judge(recording, taken))
-            judged += found
-            print(f"[{number}/{len(recordings)}] {recording.name}", flush=True)
-            if options.verbose:
-                print("\n".join(f"    {line(each)}" for each in found), flush=True)
-    except KeyboardInterrupt:
-        print(f"broken off after {len({each.name for each in judged})} of {len(recordings)} recordings")
-    finally:
-        models.close()
-    print("\n" + table(figures(judged)))
-
-
-def line(judged: Judged) -> str:
-    """What became of a pause or an end, for a person."""
-    what = "end" if judged.length_s is None else f"pause of {1000 * judged.length_s:.0f} ms"
-    taken = "not taken" if judged.taken_after_s is None else f"taken after {1000 * judged.taken_after_s:.0f} ms"
-    return f"{judged.at_s:6.2f} s, {what}: {taken}" + (f" ({judged.text[-60:]})" if judged.text else "")
-
-
-if __name__ == "__main__":
-    main()

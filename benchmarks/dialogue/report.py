@@ -45,7 +45,7 @@ def rows(observed: Sequence[Observed]) -> list[Row]:
     unstopped = sum(each.unstopped for each in observed)
     return [
         share("takeovers in pauses up to 700 ms", _taken(short), most=0.05),
-        share("– after words that cannot be all", _taken(pause for pause in short if not pause.sentence_so_far)),
+        share("– after words that cannot be all", _taken(pause for pause in short if pause.sentence_so_far is False)),
         share("– after words that are a sentence so far", _taken(pause for pause in short if pause.sentence_so_far)),
         share("takeovers in longer pauses", _taken(long)),
         times("response delay", delays, median=350),
@@ -69,10 +69,14 @@ def rows(observed: Sequence[Observed]) -> list[Row]:
 
 
 def table(all_rows: Sequence[Row]) -> str:
-    """The rows as a Markdown table."""
+    """The rows that tell of something, as a Markdown table."""
     lines = ["| figure | value | target | n | |", "|---|---|---|---|---|"]
     marks = {True: "met", False: "not met", None: ""}
-    lines += [f"| {row.figure} | {row.value} | {row.target} | {row.count} | {marks[row.met]} |" for row in all_rows]
+    lines += [
+        f"| {row.figure} | {row.value} | {row.target} | {row.count} | {marks[row.met]} |"
+        for row in all_rows
+        if row.count
+    ]
     return "\n".join(lines)
 
 

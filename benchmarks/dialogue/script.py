@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from itertools import cycle
 from typing import Literal
 
+import numpy as np
+import numpy.typing as npt
+
 VOICES = ("slt", "rms", "awb", "kal16")
 Noise = Literal["white", "pink", "babble"]
 # Sounds that are not meant for the agent.
@@ -16,6 +19,15 @@ class Say:
     """Wait for quiet, say this and wait for the answer to begin. A number stands for a pause of so many ms."""
 
     parts: tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Play:
+    """The same with a recording (INT16 mono at 16 kHz) whose pauses are [begin, end) in samples."""
+
+    name: str
+    sound: npt.NDArray[np.int16]
+    pauses: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +52,7 @@ class HearOut:
     """Listen to the answer to its end."""
 
 
-Step = Say | Interrupt | Disturb | HearOut
+Step = Say | Play | Interrupt | Disturb | HearOut
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,16 +3,26 @@
 import asyncio
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any
 
 import httpx
 
 from benchmarks.caller import Caller, Network
-from benchmarks.dialogue.line import FRAME_S, Ear, Microphone, Spoken
-from benchmarks.dialogue.script import SENTENCES_SO_FAR, Disturb, HearOut, Interrupt, Say, Script, Step, beginnings
+from benchmarks.dialogue.line import FRAME_S, Ear, Lull, Microphone, Spoken
+from benchmarks.dialogue.script import (
+    SENTENCES_SO_FAR,
+    Disturb,
+    HearOut,
+    Interrupt,
+    Play,
+    Say,
+    Script,
+    Step,
+    beginnings,
+)
 from benchmarks.dialogue.sounds import Samples, Studio
 from orchestrator.webrtc.ticker import Ticker
 
@@ -28,11 +38,14 @@ WHOLE_S = 0.12
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """A pause in a sentence, and whether the agent took it for the end; `sentence_so_far`: by the words it could be."""
+    """A pause in a sentence, and whether the agent took it for the end.
+
+    `sentence_so_far`: whether by the words it could be; None where the words are not known.
+    """
 
     length_s: float
     taken: bool
-    sentence_so_far: bool = False
+    sentence_so_far: bool | None = None
 
 
 @dataclass(slots=True)
@@ -67,7 +80,7 @@ class Talk:
 
     def __init__(self, script: Script, studio: Studio) -> None:
         self.observed = Observed(script.name)
-        self._script, self._studio = script, studio
+        self.script, self._studio = script, studio
         self._sentences: dict[tuple[str | int, ...], list[Samples | int]] = {}
         for step in script.steps:
             self._prepare(step)
@@ -101,10 +114,12 @@ class Talk:
             hang_up_microphone = ticker.add(caller.tick)
             try:
                 await asyncio.sleep(1.0)  # a caller takes a breath
-                for step in self._script.steps:
+                for step in self.script.steps:
                     match step:
                         case Say():
                             await self._say(step)
+                        case Play():
+                            await self._play(step)
                         case Interrupt():
                             await self._interrupt(step)
                         case Disturb(sound, after_s):
@@ -122,12 +137,12 @@ class Talk:
             case Say(parts):
                 self._sentences[parts] = self._sentence(parts)
             case Interrupt(text):
-                self._studio.said(self._script.voice, text)
+                self._studio.said(self.script.voice, text)
             case Disturb(sound):
-                self._studio.disturbance(sound, self._script.voice)
+                self._studio.disturbance(sound, self.script.voice)
 
     def _sentence(self, parts: tuple[str | int, ...]) -> list[Samples | int]:
-        said = self._studio.sentence(self._script.voice, [part for part in parts if isinstance(part, str)])
+        said = self._studio.sentence(self.script.voice, [part for part in parts if isinstance(part, str)])
         return [part if isinstance(part, int) else said.pop(0) for part in parts]
 
     def _event(self, message: str) -> None:
@@ -148,14 +163,27 @@ class Talk:
         self.observed.log.append(f"{time.monotonic() - self._began_s:7.2f} s  {line}")
 
     async def _say(self, step: Say) -> None:
+        text = " ".join(f"({part} ms)" if isinstance(part, int) else part for part in step.parts)
+        so_far = [beginning in SENTENCES_SO_FAR for beginning in beginnings(step)]
+        await self._speak(text, self._sentences[step.parts], so_far)
+
+    async def _play(self, step: Play) -> None:
+        places = [0, *chain.from_iterable(step.pauses), step.sound.size]
+        sounds = [step.sound[begin:end] for begin, end in pairwise(places)]
+        parts = [Lull(sound) if number % 2 else sound for number, sound in enumerate(sounds)]
+        await self._speak(f"(recording {step.name})", parts, [None] * len(step.pauses))
+
+    async def _speak(
+        self, text: str, parts: Sequence[Samples | Lull | int], sentence_so_far: Sequence[bool | None]
+    ) -> None:
         if not await self._ear.quiet(BETWEEN_ANSWERS_S, timeout_s=QUIET_TIMEOUT_S):
             self._log("the agent does not stop talking")
-        self._log("caller says: " + " ".join(f"({part} ms)" if isinstance(part, int) else part for part in step.parts))
-        spoken = await self._microphone.say(*self._sentences[step.parts])
-        for (began_s, ended_s), beginning in zip(spoken.pauses, beginnings(step), strict=True):
+        self._log(f"caller says: {text}")
+        spoken = await self._microphone.say(*parts)
+        for (began_s, ended_s), so_far in zip(spoken.pauses, sentence_so_far, strict=True):
             # What comes until 200 ms after the pause was begun in it.
             taken = bool(self._ear.loud(began_s, ended_s + 0.2))
-            self.observed.pauses.append(Pause(ended_s - began_s, taken, beginning in SENTENCES_SO_FAR))
+            self.observed.pauses.append(Pause(ended_s - began_s, taken, so_far))
             if taken:
                 self._log(f"the agent took the pause of {(ended_s - began_s) * 1000:.0f} ms")
         await self._answer(spoken.end_s)
@@ -173,7 +201,7 @@ class Talk:
     async def _interrupt(self, step: Interrupt) -> None:
         await self._into_the_answer(step.after_s)
         self._log(f"caller interrupts: {step.text}")
-        spoken = await self._microphone.say(self._studio.said(self._script.voice, step.text))
+        spoken = await self._microphone.say(self._studio.said(self.script.voice, step.text))
         truncated = await self._wait_for("conversation.item.truncated", spoken.onset_s, timeout_s=3.0)
         if truncated is None:
             self.observed.unstopped += 1
@@ -196,8 +224,8 @@ class Talk:
             await self._into_the_answer(after_s)
             self._log(f"({sound})")
             since_s = time.monotonic()
-            spoken = await self._microphone.say(self._studio.disturbance(sound, self._script.voice))
-        last = sound is None or self._script.steps[-1] == Disturb(sound, after_s)
+            spoken = await self._microphone.say(self._studio.disturbance(sound, self.script.voice))
+        last = sound is None or self.script.steps[-1] == Disturb(sound, after_s)
         if last:
             await self._ear.quiet(BETWEEN_ANSWERS_S, timeout_s=QUIET_TIMEOUT_S)
         else:

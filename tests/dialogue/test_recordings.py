@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import wave
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,8 +10,10 @@ import numpy as np
 import pytest
 from goassist_client.sound import read_sound
 
-from benchmarks.dialogue.recordings import Judged, Recording, figures, judge, prepared, spoken_parts
+from benchmarks.dialogue.endpointing import Judged, figures, judge, prepared
+from benchmarks.dialogue.recordings import Recording, RecordingError, call, read, recorded, spoken_parts
 from benchmarks.dialogue.rehearsal import Models, Opinion, Window, Words, rehearse
+from benchmarks.dialogue.script import Play
 from orchestrator.core.endpointing import Endpointer
 from orchestrator.core.endpointing_rules import SAMPLE_RATE
 
@@ -51,7 +54,7 @@ def test_the_table_counts_pauses_apart_from_ends_and_tells_of_ends_that_were_not
 
 
 def test_a_spoken_question_is_taken_once_after_its_end_with_its_words(models: Models) -> None:
-    recording = prepared("question", read_sound(AUDIO / "what_time_is_it.wav"))
+    recording = prepared(recorded("question", read_sound(AUDIO / "what_time_is_it.wav")))
     taken = list(rehearse(models.listen(recording.sound), Endpointer()))
     assert [turn.text for turn in taken] == ["what time is it"]
     (end,) = [each for each in judge(recording, [(turn.at, turn.text) for turn in taken]) if each.length_s is None]
@@ -93,8 +96,25 @@ def test_answers_arrive_as_late_as_the_models_took(words_s: float, opinion_s: fl
     assert at_least_s <= silence_s <= at_least_s + 0.1
 
 
+def test_a_call_plays_a_recording_from_first_to_last_word_with_its_pauses_in_whole_packets() -> None:
+    breath = np.full(round(0.503 * SAMPLE_RATE), 9, np.int16)
+    sound = np.concatenate((quiet(0.3), TONE, breath, TONE, quiet(0.17), TONE, quiet(0.5)))
+    (step,) = call(recorded("two", sound)).steps
+    assert isinstance(step, Play)
+    assert [(begin / SAMPLE_RATE, end / SAMPLE_RATE) for begin, end in step.pauses] == [(1.0, 1.5)], "not within a word"
+    assert 3.66 <= step.sound.size / SAMPLE_RATE <= 3.7
+
+
+def test_where_nobody_speaks_the_file_is_named(tmp_path: Path) -> None:
+    with wave.open(str(tmp_path / "empty.wav"), "wb") as file:
+        file.setparams((1, 2, SAMPLE_RATE, 0, "NONE", ""))
+        file.writeframes(quiet(1.0).tobytes())
+    with pytest.raises(RecordingError, match="empty"):
+        read([tmp_path])
+
+
 def test_a_folder_without_sound_is_named(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "benchmarks.dialogue.recordings", str(tmp_path)]
+    command = [sys.executable, "-m", "benchmarks.dialogue.endpointing", str(tmp_path)]
     result = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=AUDIO.parents[1], check=False)
     assert result.returncode == 1
     assert str(tmp_path) in result.stderr

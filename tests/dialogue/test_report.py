@@ -56,11 +56,18 @@ def test_nothing_seen_breaks_no_target() -> None:
 
 
 def test_takeovers_are_told_apart_by_whether_the_words_could_have_been_all() -> None:
-    pauses = [Pause(0.5, taken=True, sentence_so_far=True), Pause(0.6, taken=False), Pause(0.6, taken=True)]
-    call = Observed("x", pauses=[*pauses, Pause(1.0, taken=True)])
-    assert row("takeovers in pauses up to 700", call).value == "67% (2 of 3)"
+    whole, of_a_recording = Pause(0.5, taken=True, sentence_so_far=True), Pause(0.5, taken=False)
+    begun = [Pause(0.6, taken=taken, sentence_so_far=False) for taken in (True, False)]
+    call = Observed("x", pauses=[whole, of_a_recording, *begun, Pause(1.0, taken=True, sentence_so_far=False)])
+    assert row("takeovers in pauses up to 700", call).value == "50% (2 of 4)"
     assert row("– after words that cannot be all", call).value == "50% (1 of 2)"
     assert row("– after words that are a sentence so far", call).value == "100% (1 of 1)"
+
+
+def test_the_table_has_no_row_of_which_nothing_was_seen() -> None:
+    lines = table(rows([Observed("x", pauses=[Pause(0.5, taken=False)], delays=[0.2])])).splitlines()
+    assert "| takeovers in pauses up to 700 ms | 0% (0 of 1) | ≤ 5% | 1 | met |" in lines
+    assert not [line for line in lines if "stop latency" in line or "sentence so far" in line]
 
 
 def test_servers_stand_side_by_side_with_ratios_to_the_first() -> None:
