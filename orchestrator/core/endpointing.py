@@ -165,7 +165,9 @@ class Endpointer:
         if self._rules.fixed_ms is not None:
             return self._rules.fixed_ms
         wait_ms = self._waiting.ms()
-        return max(wait_ms, self._rules.patient_ms) if self._patience and not self._waiting.certain else wait_ms
+        if not self._patience or self._waiting.certain:
+            return wait_ms
+        return max(wait_ms, self._rules.patient_certain_ms if self._waiting.deemed_over else self._rules.patient_ms)
 
     def push(self, probability: float, level_db: float, end_sample: int, window: int = 512) -> list[Signal]:
         """One window of `window` samples that ends at `end_sample`. Returns what it brought about."""

@@ -98,6 +98,11 @@ class Waiting:
         """Whether the model is certain that the turn is over, and may be believed."""
         return self._trust.outlook(self._opinion) is Outlook.CERTAIN
 
+    @property
+    def deemed_over(self) -> bool:
+        """Whether the model is certain that the turn is over, believed or not."""
+        return self._opinion is not None and self._opinion >= self.rules.model_certain
+
     def _by_words(self) -> int:
         """What the model thinks is not known, or does not count."""
         rules = self.rules

@@ -306,8 +306,8 @@ def test_a_doubt_about_an_end_that_was_none_was_right_after_all() -> None:
 
 
 def test_who_was_cut_off_is_given_more_time_unless_the_model_is_certain_that_never_was_in_vain() -> None:
-    def wait_ms_after(opinion: float) -> int:
-        """Of who was cut off where the model thought so; it is certain of the next end."""
+    def wait_ms_after(opinion: float, then: float = 0.98) -> int:
+        """Of who was cut off where the model thought so; of the next end it thinks `then`."""
         microphone = speaking("I know what time it is")
         microphone.hears(SILENCE, 128)
         microphone.endpointer.judge(opinion)
@@ -316,11 +316,12 @@ def test_who_was_cut_off_is_given_more_time_unless_the_model_is_certain_that_nev
         microphone.hears(SPEECH, 960)
         microphone.endpointer.hear("what time is it")
         microphone.hears(SILENCE, 128)
-        microphone.endpointer.judge(0.98)
+        microphone.endpointer.judge(then)
         return microphone.endpointer.wait_ms()
 
     assert wait_ms_after(0.7) == DEFAULT.complete_ms
-    assert wait_ms_after(0.98) == DEFAULT.patient_ms
+    assert wait_ms_after(0.98) == DEFAULT.patient_certain_ms, "it was certain in vain"
+    assert wait_ms_after(0.98, then=0.9) == DEFAULT.patient_ms
 
 
 def test_an_opinion_holds_for_its_own_pause_only() -> None:
