@@ -72,9 +72,13 @@ class Played:
 def explained(microphone: Samples, played: Samples, delay: int) -> float:
     """How far the end of `microphone` is `played` as it was `delay` samples before its end: a correlation, 0 to 1."""
     near = microphone[-RECENT:].astype(np.float64)
+    if near.size < MIN_SAMPLES:
+        return 0.0
     end = played.size - delay
-    far = played[max(0, end - near.size - PRECISION) : end + PRECISION].astype(np.float64)
-    if near.size < MIN_SAMPLES or far.size < near.size:
+    # Before the agent began there was silence.
+    begin = end - near.size - PRECISION
+    far = np.pad(played[max(0, begin) : max(0, end + PRECISION)].astype(np.float64), (max(0, -begin), 0))
+    if far.size < near.size:
         return 0.0
     dots = np.abs(np.correlate(far, near, "valid"))
     sums = np.concatenate([[0.0], np.cumsum(far * far)])

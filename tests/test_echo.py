@@ -68,6 +68,16 @@ def test_the_agents_voice_at_minus_20_db_is_an_echo(agent: Samples, delay: int, 
     assert np.mean(judged) > 0.95
 
 
+@pytest.mark.parametrize("delay", [1000, 2000])
+def test_the_beginning_of_an_answer_is_an_echo_as_well(agent: Samples, delay: int) -> None:
+    begin = windows(agent, 320, 3000)[0] - 320
+    microphone = returned(agent[begin:], delay)
+    for heard in (1280, 1920, 2560):  # of the echo; more of the answer has been sent
+        end = delay + heard
+        sound = np.pad(microphone[:end], (max(0, LONGEST - end), 0))[-LONGEST:]
+        assert EchoGuard().hears_agent(sound, agent[begin : begin + end]), heard
+
+
 def test_the_delay_of_an_echo_is_found(agent: Samples) -> None:
     end = windows(agent, 2560, 8000)[0] + 1000
     similarity, delay = Played(agent[end - PLAYED : end]).correlation(returned(agent, 1000)[end - LONGEST : end])

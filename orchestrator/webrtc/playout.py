@@ -18,6 +18,7 @@ FADE_S = 0.005
 RECENT_S = 0.9  # longer than a loudspeaker's sound takes to come back as an echo
 RECENT_RATE = 16_000
 _RECENT_BYTES = 2 * int(RECENT_RATE * RECENT_S)
+_RECENT_FRAMES = int(RECENT_S / FRAME_S)
 DEFAULT_SAMPLE_RATE = 24000
 
 
@@ -46,10 +47,12 @@ class Playout:
         self._sounding = False  # the frame taken last ended in full sound
         self._tail: bytes | None = None  # the faded end of what was cleared
         self._marks: deque[tuple[int, Callable[[], None]]] = deque()
-        # What was sent lately, at 16 kHz but for the frames that nobody has asked for since.
+        # What was sent lately, at 16 kHz but for the frames that nobody has asked for since. The silence between is in
+        # it: an echo comes back as late after a pause as it did before.
         self._recent = bytearray()
         self._recent_resampler = Resampler(DEFAULT_SAMPLE_RATE, RECENT_RATE)
-        self._unconverted: deque[bytes] = deque(maxlen=int(RECENT_S / FRAME_S))
+        self._unconverted: deque[bytes] = deque(maxlen=_RECENT_FRAMES)
+        self._silent_frames = _RECENT_FRAMES  # since the last sound, as far as they matter
         self._has_room = asyncio.Event()
         self._has_room.set()
 
@@ -93,7 +96,7 @@ class Playout:
             self._has_room.clear()
 
     def recent_16k(self) -> bytes:
-        """The sound handed to the network last, up to 0.9 s of one rate: INT16 mono at 16 kHz."""
+        """What the listener got in the last 0.9 s, silence included, from the first sound on: INT16 mono at 16 kHz."""
         if self._unconverted:
             sound = b"".join(self._unconverted)
             self._unconverted.clear()
@@ -138,6 +141,16 @@ class Playout:
 
     def next_frame(self) -> bytes | None:
         """The next 20 ms at `sample_rate`, to be called every 20 ms; None is silence."""
+        frame = self._next_frame()
+        if frame is not None:
+            self._unconverted.append(frame)
+            self._silent_frames = 0
+        elif self._silent_frames < _RECENT_FRAMES:
+            self._unconverted.append(bytes(2 * int(self._rate * FRAME_S)))
+            self._silent_frames += 1
+        return frame
+
+    def _next_frame(self) -> bytes | None:
         if self._tail is not None:
             frame, self._tail = self._tail, None
             return frame
@@ -163,7 +176,6 @@ class Playout:
         if not self._sounding and not first:
             frame = _faded(frame, self._rate, rising=True)
         self._sounding = True
-        self._unconverted.append(frame)
         self._taken += len(frame) // 2
         if self.buffered_s <= BUFFER_LIMIT_S:
             self._has_room.set()
@@ -191,10 +203,11 @@ class Playout:
         if self._resampler:
             self._buffer += self._resampler.flush()
         if self._source_rate == 0:
-            self._recent.clear()
-            self._unconverted.clear()
-            self._rate = next((rate for rate in SAMPLE_RATES if rate >= sample_rate), SAMPLE_RATES[-1])
-            self._recent_resampler = Resampler(self._rate, RECENT_RATE)
+            rate = next((rate for rate in SAMPLE_RATES if rate >= sample_rate), SAMPLE_RATES[-1])
+            if rate != self._rate:
+                self._recent.clear()
+                self._unconverted.clear()
+                self._rate, self._recent_resampler = rate, Resampler(rate, RECENT_RATE)
         self._source_rate = sample_rate
         self._resampler = Resampler(sample_rate, self._rate) if sample_rate != self._rate else None
 

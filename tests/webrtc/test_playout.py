@@ -342,3 +342,26 @@ def test_what_was_sent_lately_is_the_same_however_often_one_asks(line: Line, ask
     assert 0.89 <= len(recent) / 16_000 <= 0.9
     assert pitch(recent, 16_000) == pytest.approx(440, abs=3)
     assert purity(recent, 440, 16_000) > 0.99
+
+
+def test_what_was_sent_lately_holds_the_silence_of_a_pause_and_after_an_answer(line: Line) -> None:
+    def frames(count: int) -> None:
+        for _ in range(count):
+            line.playout.next_frame()
+
+    def loud() -> list[bool]:
+        """Frame by frame, of the last 0.6 s."""
+        recent = np.abs(samples(line.playout.recent_16k())).reshape(-1, 320)[-30:]
+        return [bool(level > 1000) for level in recent.max(axis=1)]
+
+    line.playout.begin(1)
+    line.playout.write(tone(440, 0.6, 16_000), 16_000)
+    frames(10)
+    line.playout.pause()
+    frames(10)
+    line.playout.resume()
+    frames(10)
+    assert loud() == [True] * 11 + [False] * 9 + [True] * 10, "5 ms fade out in the eleventh"
+    line.playout.end()
+    frames(10 + 20)
+    assert loud() == [True] * 10 + [False] * 20
