@@ -5,7 +5,6 @@ transcript of one utterance is awaited, what happens after it waits too.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -22,7 +21,6 @@ from orchestrator.core.events import (
     SpeechPaused,
     SpeechResumed,
     SpeechStarted,
-    TurnEnded,
 )
 from orchestrator.core.experience import Experience
 from orchestrator.core.interruption import Interruption, Verdict
@@ -31,14 +29,13 @@ from orchestrator.errors import GoAssistError
 from orchestrator.recent_sound import RecentSound
 from orchestrator.triton.asr import Transcript, TritonAsr
 from orchestrator.triton.turn import TritonTurn
+from orchestrator.user_events import UserEvents
 from orchestrator.user_turn import Ask, UserTurn
 from orchestrator.vad import VoiceDetector
 
 # What the microphone heard lately: the sound before an onset belongs to the utterance, and the end-of-turn model
 # listens to the last 8 s.
 HEARD_SAMPLES = 8 * SAMPLE_RATE
-# User events that wait for a final transcript, which comes within the recogniser's deadline.
-MAX_WAITING_EVENTS = 64
 # Windows after which a voice is a person's for good: looking for an echo takes 1 ms of the loop's time.
 PERSON_WINDOWS = 4
 
@@ -108,8 +105,7 @@ class Listener:
         self._voice = detector.open(self._voice_detected)
         self._sound = RecentSound(HEARD_SAMPLES)
         self._turn: UserTurn | None = None
-        # What the user did, in order; a turn stands for its end, and holds back the rest until its text is known.
-        self._happened: deque[Event | UserTurn] = deque(maxlen=MAX_WAITING_EVENTS)
+        self._events = UserEvents(deliver=observer.deliver, concluded=observer.turn_concluded)
 
     @property
     def received_ms(self) -> int:
@@ -152,8 +148,7 @@ class Listener:
 
     def deliver_in_order(self, event: Event) -> None:
         """Deliver an event of the user's, after the transcripts that were asked for before it."""
-        self._happened.append(event)
-        self._deliver()
+        self._events.add(event)
 
     def close(self) -> None:
         """Stop hearing. The turns' tasks are the task group's to cancel."""
@@ -256,7 +251,7 @@ class Listener:
         turn.asked.put_nowait(Ask.FINISH)
         if turn.announced:
             self._observer.speech_stopped(turn)
-        self._happened.append(turn)
+        self._events.end(turn)
 
     def _announce(self, turn: UserTurn) -> None:
         turn.announced = True
@@ -335,21 +330,10 @@ class Listener:
 
     def _conclude(self, turn: UserTurn, transcript: Transcript | None) -> None:
         """The turn's text is known for good; without a transcript it has none."""
+        text = transcript.text if transcript is not None else ""
+        if turn.interruption is not None:
+            guessed = transcript is not None and self._guessed(transcript)
+            self._decide(turn, turn.interruption.conclude(text, guessed=guessed))
         if turn.text is None:
-            text = transcript.text if transcript is not None else ""
-            if turn.interruption is not None:
-                guessed = transcript is not None and self._guessed(transcript)
-                self._decide(turn, turn.interruption.conclude(text, guessed=guessed))
             turn.text = text
-            self._deliver()
-
-    def _deliver(self) -> None:
-        while self._happened:
-            first = self._happened[0]
-            if isinstance(first, UserTurn):
-                if first.text is None:
-                    return
-                self._observer.turn_concluded(first)
-                first = TurnEnded(first.number, first.text)
-            self._happened.popleft()
-            self._observer.deliver(first)
+            self._events.go_on()

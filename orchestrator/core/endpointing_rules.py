@@ -70,9 +70,9 @@ class Rules:
     faint_db: float = 18.0
     distant_db: float = 12.0
     wary_ms: int = 1000
-    # Who goes on within `cut_off_ms` of the turn's end was cut off: this turn and the next ones are given more time, less
-    # where the model is certain again: of 13 such silences of people who had been cut off, 9 were ends, and the pauses
-    # lasted 350 to 430 ms.
+    # Who goes on within `cut_off_ms` of the turn's end was cut off: this turn and the next ones are given more time,
+    # less where the model is certain again: of 13 such silences of people who had been cut off, 9 were ends, and the
+    # pauses lasted 350 to 430 ms.
     cut_off_ms: int = 700
     patient_ms: int = 840
     patient_certain_ms: int = 500
