@@ -1,6 +1,6 @@
 """orchestrator/webrtc/aiortc_internals.py: what it relies on is there, and nothing else relies on such things.
 
-A failure here after a pin has moved says what to look at in that module; test_peer.py says whether it still works.
+A failure here after a pin has moved says what to look at in that module; the peer's tests say whether it still works.
 """
 
 import ast

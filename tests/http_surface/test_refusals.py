@@ -1,37 +1,16 @@
-"""The HTTP surface of the running application."""
+"""What the running application refuses over HTTP: bad input, calls beyond its room, and who may not call."""
 
-import re
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from openai.types.realtime import ClientSecretCreateResponse
 
-from orchestrator.app import BROWSER_PAGE
-from orchestrator.errors import ConfigurationError
+from tests.http_surface.client import error_of, http
 from tests.servers.orchestrator import RunningOrchestrator, run_orchestrator
 from tests.servers.triton import RunningTriton
-from tests.triton.test_prompt import model_folder
 
-# Nothing listens there.
-NO_TRITON = "127.0.0.1:1"
 SDP = {"Content-Type": "application/sdp"}
-
-
-@pytest.fixture
-async def alone() -> AsyncIterator[RunningOrchestrator]:
-    """An orchestrator whose Triton cannot be reached."""
-    async with run_orchestrator(triton_url=NO_TRITON, allowed_origins=("https://friend.example",)) as running:
-        yield running
-
-
-@pytest.fixture
-async def ready(triton: RunningTriton) -> AsyncIterator[RunningOrchestrator]:
-    """An orchestrator with a real Triton and all models."""
-    async with run_orchestrator(triton_url=triton.grpc_url, max_concurrent_sessions=2) as running:
-        yield running
 
 
 @pytest.fixture
@@ -39,131 +18,6 @@ async def guarded(triton: RunningTriton) -> AsyncIterator[RunningOrchestrator]:
     """One that asks for a key."""
     async with run_orchestrator(triton_url=triton.grpc_url, api_key="the-servers-key") as running:
         yield running
-
-
-def http(running: RunningOrchestrator, **options: Any) -> httpx.AsyncClient:
-    return httpx.AsyncClient(base_url=running.url, trust_env=False, timeout=30, **options)
-
-
-def error_of(response: httpx.Response, status: int) -> dict[str, Any]:
-    assert response.status_code == status, response.text
-    error: dict[str, Any] = response.json()["error"]
-    assert set(error) == {"type", "code", "message", "param"}
-    assert error["message"]
-    return error
-
-
-# Probes.
-
-
-async def test_the_process_is_alive_and_says_that_triton_is_missing(alone: RunningOrchestrator) -> None:
-    async with http(alone) as client:
-        assert (await client.get("/livez")).status_code == 200
-        readiness = await client.get("/readyz")
-        assert readiness.status_code == 503
-        assert "triton" in readiness.json()["reason"]
-        for path in ("/health", "/healthz"):
-            health = await client.get(path)
-            assert health.status_code == 503
-            components = health.json()["components"]
-            assert components["triton"]["status"] == "down"
-            assert components["vad"]["status"] == "up"
-
-
-async def test_with_every_model_ready_calls_are_taken(ready: RunningOrchestrator) -> None:
-    async with http(ready) as client:
-        readiness = await client.get("/readyz")
-        assert readiness.status_code == 200
-        assert readiness.json()["components"] == {"triton": True, "asr": True, "tts": True, "llm": True}
-        assert (await client.get("/health")).json()["status"] == "healthy"
-
-
-async def test_metrics_are_in_prometheus_format_with_the_process_own(alone: RunningOrchestrator) -> None:
-    async with http(alone) as client:
-        await client.get("/livez")
-        response = await client.get("/metrics")
-    assert response.headers["content-type"].startswith("text/plain")
-    names = set(re.findall(r"^(\w+)", response.text, re.MULTILINE))
-    assert {"process_cpu_seconds_total", "process_resident_memory_bytes", "goassist_sessions_active"} <= names
-    assert {"goassist_ttfa_seconds_bucket", "goassist_frame_lateness_seconds"} <= names
-    assert 'goassist_http_requests_total{method="GET",route="/livez",status="200"} 1.0' in response.text
-
-
-# Pages.
-
-
-async def test_the_page_and_its_files_are_served(alone: RunningOrchestrator) -> None:
-    async with http(alone) as client:
-        page = await client.get("/")
-        assert page.status_code == 200
-        assert page.headers["content-type"].startswith("text/html")
-        assert page.headers["cache-control"] == "no-cache"
-        for path in BROWSER_PAGE.iterdir():
-            assert (await client.get(f"/{path.name}")).content == path.read_bytes()
-        assert error_of(await client.get("/no-such-file"), 404)["code"] == "not_found"
-        assert (await client.get("/../pyproject.toml")).status_code == 404
-        assert (await client.get("/%2e%2e/pyproject.toml")).status_code == 404
-
-
-@pytest.mark.parametrize("path", ["/docs", "/redoc"])
-async def test_the_api_pages_need_nothing_from_elsewhere(alone: RunningOrchestrator, path: str) -> None:
-    async with http(alone) as client:
-        page = (await client.get(path)).text
-        sources = re.findall(r'(?:src|href)="([^"]+)"', page)
-        assert sources
-        for source in sources:
-            assert source.startswith("/"), f"{source} is on another machine"
-            assert (await client.get(source)).status_code == 200
-
-
-async def test_the_schema_names_the_whole_surface(alone: RunningOrchestrator) -> None:
-    async with http(alone) as client:
-        schema = (await client.get("/openapi.json")).json()
-    assert {
-        "/v1/realtime/calls",
-        "/v1/realtime/calls/{call_id}/hangup",
-        "/v1/realtime/client_secrets",
-        "/sessions",
-        "/sessions/{session_id}/offer",
-        "/sessions/{session_id}/ice-candidate",
-        "/sessions/{session_id}/chat",
-        "/livez",
-        "/readyz",
-        "/health",
-        "/metrics",
-    } <= set(schema["paths"])
-    assert set(schema["paths"]["/v1/realtime/calls"]["post"]["requestBody"]["content"]) == {
-        "application/sdp",
-        "multipart/form-data",
-    }
-
-
-# The language model's template.
-
-
-async def test_the_models_own_chat_template_renders_the_conversation(triton: RunningTriton, tmp_path: Path) -> None:
-    folder = model_folder(tmp_path, "What is your name?{% for message in messages %}{% endfor %}")
-    async with run_orchestrator(triton_url=triton.grpc_url, llm_template=folder) as running, http(running) as client:
-        session = (await client.post("/sessions", json={})).json()["session_id"]
-        answer = await client.post(f"/sessions/{session}/chat", json={"message": "Tell me a story."})
-    assert answer.json()["response"].startswith("My name is GoAssist.")
-
-
-async def test_a_message_that_the_language_model_cannot_take_is_refused_and_the_next_is_answered(
-    ready: RunningOrchestrator,
-) -> None:
-    async with http(ready) as client:
-        session = (await client.post("/sessions", json={})).json()["session_id"]
-        refused = await client.post(f"/sessions/{session}/chat", json={"message": "word " * 6_500})
-        answer = await client.post(f"/sessions/{session}/chat", json={"message": "What is your name?"})
-    assert "7500 are the most" in error_of(refused, 400)["message"]
-    assert answer.json()["response"].startswith("My name is GoAssist.")
-
-
-async def test_a_folder_without_a_chat_template_stops_the_start(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"tokenizer_config\.json is missing"):
-        async with run_orchestrator(triton_url=NO_TRITON, llm_template=tmp_path):
-            pass
 
 
 # Bad input.
@@ -268,43 +122,6 @@ async def test_a_full_server_refuses_the_next_session_until_one_has_ended(ready:
         assert (await client.get("/sessions")).json()["available_slots"] == 0
         assert (await client.delete(f"/sessions/{first}")).status_code == 200
         assert (await client.post("/sessions", json={})).status_code == 200
-
-
-# Sessions.
-
-
-async def test_a_session_is_made_shown_and_ended(ready: RunningOrchestrator) -> None:
-    async with http(ready) as client:
-        created = (await client.post("/sessions", json={"session_id": "mine", "system_prompt": "Be brief."})).json()
-        assert created["session_id"] == "mine"
-        assert created["state"] == "idle"
-        assert ready.services.call("mine").session.config.instructions == "Be brief."
-        assert (await client.get("/sessions/mine")).json()["is_running"] is True
-        assert [each["session_id"] for each in (await client.get("/sessions")).json()["sessions"]] == ["mine"]
-        again = await client.post("/sessions", json={"session_id": "mine"})
-        assert error_of(again, 400)["param"] == "session_id"
-        assert (await client.delete("/sessions/mine")).status_code == 200
-        error_of(await client.get("/sessions/mine"), 404)
-
-
-async def test_the_next_message_may_follow_as_soon_as_the_last_is_answered(ready: RunningOrchestrator) -> None:
-    async with http(ready) as client:
-        await client.post("/sessions", json={})
-        (call,) = ready.services.registry
-        for _ in range(5):  # without the way through HTTP, in which the call would become idle anyway
-            assert "GoAssist" in await call.chat("What is your name?")
-
-
-async def test_a_session_can_chat_without_sound(ready: RunningOrchestrator) -> None:
-    async with http(ready) as client:
-        session = (await client.post("/sessions")).json()["session_id"]
-        answer = await client.post(f"/sessions/{session}/chat", json={"message": "What is your name?"})
-        assert answer.status_code == 200, answer.text
-        assert "goassist" in answer.json()["response"].lower()
-        again = await client.post(f"/sessions/{session}/chat", json={"message": "And what can you do?"})
-        assert again.json()["response"]
-        assert (await client.get(f"/sessions/{session}")).json()["turns_completed"] == 2
-        error_of(await client.post(f"/sessions/{session}/chat", json={"message": ""}), 400)
 
 
 # Keys and origins.
