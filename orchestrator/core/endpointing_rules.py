@@ -41,13 +41,14 @@ class Rules:
     # Without such words, and of who has paused in this turn, it is `sure_ms`, `inclined_ms`, `incomplete_ms` and
     # `denied_ms`; words that trail off or are dictated wait `unclear_ms` at least.
     # Who asks for an answer, and has not paused, waits `asked_ms` where it doubts or denies, `complete_ms` else. Of a
-    # speaker whom it does not understand, statements that it doubts wait `inclined_ms`.
+    # speaker whom it does not understand, statements that it doubts wait `misjudged_ms`.
     agreed_ms: int = 240
     open_ms: int = 280
     asked_ms: int = 320
     sure_ms: int = 400
-    inclined_ms: int = 560
+    inclined_ms: int = 840
     doubted_ms: int = 840
+    misjudged_ms: int = 640
     incomplete_ms: int = 1000
     denied_ms: int = 1400
     guessed_denied_ms: int = 1800

@@ -126,7 +126,7 @@ class Waiting:
         if self._opinion is None:
             return max(wait_ms, rules.opinion_ms) if self._opinion_due else wait_ms
         # Its doubts are of little worth here: of some, where the words leave it open whether there is more to tell.
-        return wait_ms if self._asked or self._opinion > rules.model_doubts else max(wait_ms, rules.inclined_ms)
+        return wait_ms if self._asked or self._opinion > rules.model_doubts else max(wait_ms, rules.misjudged_ms)
 
     def _by_outlook(self, outlook: Outlook) -> int:
         rules = self.rules

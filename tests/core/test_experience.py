@@ -54,7 +54,7 @@ def test_old_lessons_are_forgotten() -> None:
 
 def test_a_new_speaker_is_judged_as_the_earlier_ones_taught() -> None:
     assert first_wait_ms(Experience()) == DEFAULT.doubted_ms
-    assert first_wait_ms(taught(*[True] * LEAST)) == DEFAULT.inclined_ms
+    assert first_wait_ms(taught(*[True] * LEAST)) == DEFAULT.misjudged_ms
 
 
 @pytest.mark.parametrize(("right", "believed"), [(1, False), (3, True)])
@@ -69,7 +69,7 @@ def test_doubts_that_were_right_restore_the_trust_in_this_speakers_case(right: i
     microphone.endpointer.hear("I saw the market")
     microphone.hears(SILENCE, 128)
     microphone.endpointer.judge(DOUBT)
-    assert microphone.endpointer.wait_ms() == (DEFAULT.doubted_ms if believed else DEFAULT.inclined_ms)
+    assert microphone.endpointer.wait_ms() == (DEFAULT.doubted_ms if believed else DEFAULT.misjudged_ms)
 
 
 def test_speakers_teach_by_complete_sentences_and_none_of_them_more_than_others() -> None:

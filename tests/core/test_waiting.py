@@ -183,7 +183,7 @@ def test_a_speaker_whom_the_model_does_not_understand_is_judged_by_words() -> No
     microphone = Microphone()
     waits = [end_ms("I have some time today") for _ in range(DEFAULT.vain_doubts + 1)]
     assert min(waits[:-1]) >= DEFAULT.doubted_ms
-    assert DEFAULT.inclined_ms <= waits[-1] <= DEFAULT.inclined_ms + WINDOW_MS
+    assert DEFAULT.misjudged_ms <= waits[-1] <= DEFAULT.misjudged_ms + WINDOW_MS
     assert end_ms("what time is it") <= DEFAULT.complete_ms + WINDOW_MS
     microphone.hears(SPEECH, 960)
     for _ in range(2):  # these doubts are right
@@ -227,7 +227,7 @@ def test_of_such_a_speaker_even_guessed_words_tell_more_than_the_model() -> None
 
     microphone = Microphone()
     assert end_ms("I have some time today") >= DEFAULT.guessed_denied_ms
-    for wait_ms in (DEFAULT.incomplete_ms, DEFAULT.inclined_ms):  # denied in vain once, and twice
+    for wait_ms in (DEFAULT.incomplete_ms, DEFAULT.misjudged_ms):  # denied in vain once, and twice
         assert wait_ms <= end_ms("I have some time today") <= wait_ms + WINDOW_MS
     assert DEFAULT.sure_ms <= end_ms("I have some time today", 0.5) <= DEFAULT.sure_ms + WINDOW_MS, "it does not doubt"
     assert end_ms("and then i") >= DEFAULT.incomplete_ms
