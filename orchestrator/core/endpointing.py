@@ -86,6 +86,7 @@ class Endpointer:
         self.speaking = False  # an utterance is open
         self.voice = False  # the last window held voice
         self._voiced = 0  # samples of unbroken voice before the onset
+        self._onset = 0  # of the open utterance
         self._until = 0  # the end of the last window
         self._silence: _Silence | None = None  # in the open utterance
         self._last_speech = 0  # of the utterance before this one
@@ -165,6 +166,8 @@ class Endpointer:
         if self._rules.fixed_ms is not None:
             return self._rules.fixed_ms
         wait_ms = self._waiting.ms()
+        if self._talks_long() and not self._waiting.asked:
+            wait_ms = max(wait_ms, self._rules.talkative_ms)
         if not self._patience or self._waiting.certain:
             return wait_ms
         return max(wait_ms, self._rules.patient_certain_ms if self._waiting.deemed_over else self._rules.patient_ms)
@@ -203,7 +206,7 @@ class Endpointer:
         self._voiced = self._voiced + window if self.voice else 0
         if self._voiced * 1000 < self._rules.onset_ms * SAMPLE_RATE:
             return []
-        onset = end_sample - self._voiced
+        onset = self._onset = end_sample - self._voiced
         self.reset()
         self.speaking = True
         self._loudness.begin()
@@ -236,6 +239,10 @@ class Endpointer:
             silence.paused = True
             signals.append(Paused(silence.since))
         return signals + self._reconsider()
+
+    def _talks_long(self) -> bool:
+        silence = self._silence
+        return silence is not None and (silence.since - self._onset) * 1000 >= self._rules.long_ms * SAMPLE_RATE
 
     def _silent_ms(self, silence: _Silence) -> int:
         return (self._until - silence.since) * 1000 // SAMPLE_RATE

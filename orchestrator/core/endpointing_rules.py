@@ -64,6 +64,10 @@ class Rules:
     # `hesitant_ms` where the model does not tell.
     hesitation_lasts_ms: int = 200
     hesitant_ms: int = 880
+    # Whoever has talked for `long_ms` is likelier to go on, however complete that sounds, and waits `talkative_ms` at
+    # least, unless they ask: of ten such pauses of people of which the model was certain, six lasted no longer.
+    long_ms: int = 2200
+    talkative_ms: int = 440
     stirring_ms: int = 128  # so long the turn's end is put off where a voice seems to begin again, softly
     # While the agent is heard, sound so far under the speaker's usual loudest is somebody else in the background. Where
     # a voice stays `distant_db` under it, that is a background that was a little louder, and no reason to pause the

@@ -106,7 +106,7 @@ class Waiting:
     def _by_words(self) -> int:
         """What the model thinks is not known, or does not count."""
         rules = self.rules
-        if self._asked:
+        if self.asked:
             wait_ms = rules.complete_ms
         elif self._guessed and self._opinion is None:
             wait_ms = rules.unclear_ms
@@ -126,7 +126,7 @@ class Waiting:
         if self._opinion is None:
             return max(wait_ms, rules.opinion_ms) if self._opinion_due else wait_ms
         # Its doubts are of little worth here: of some, where the words leave it open whether there is more to tell.
-        return wait_ms if self._asked or self._opinion > rules.model_doubts else max(wait_ms, rules.misjudged_ms)
+        return wait_ms if self.asked or self._opinion > rules.model_doubts else max(wait_ms, rules.misjudged_ms)
 
     def _by_outlook(self, outlook: Outlook) -> int:
         rules = self.rules
@@ -137,9 +137,9 @@ class Waiting:
             at_least_ms = rules.unclear_ms if believed else self._by_words()
         complete = self._complete and not self._hesitant
         match outlook:
-            case Outlook.DOUBTED | Outlook.DENIED if self._asked:
+            case Outlook.DOUBTED | Outlook.DENIED if self.asked:
                 wait_ms = rules.doubted_ms if self._trust.doubts_rightly else rules.asked_ms
-            case _ if self._asked:
+            case _ if self.asked:
                 wait_ms = rules.complete_ms
             case Outlook.CERTAIN:
                 wait_ms = rules.complete_ms if complete else rules.agreed_ms
@@ -172,7 +172,7 @@ class Waiting:
         return self._words is not None and not self._trusted
 
     @property
-    def _asked(self) -> bool:
+    def asked(self) -> bool:
         """Whether the speaker asked for an answer, without a pause: hardly anybody goes on then."""
         return self._asks and not self._hesitant
 

@@ -324,6 +324,22 @@ def test_who_was_cut_off_is_given_more_time_unless_the_model_is_certain_that_nev
     assert wait_ms_after(0.98, then=0.9) == DEFAULT.patient_ms
 
 
+@pytest.mark.parametrize(
+    ("text", "spoken_ms", "wait_ms"),
+    [
+        ("I have some time today", DEFAULT.long_ms - 320, DEFAULT.complete_ms),
+        ("I have some time today", DEFAULT.long_ms + 320, DEFAULT.talkative_ms),
+        ("what time is it", DEFAULT.long_ms + 320, DEFAULT.complete_ms),
+    ],
+)
+def test_who_has_talked_long_is_given_more_time_unless_they_ask(text: str, spoken_ms: int, wait_ms: int) -> None:
+    microphone = speaking(text)  # for 960 ms
+    microphone.hears(SPEECH, spoken_ms - 960)
+    microphone.hears(SILENCE, 128)
+    microphone.endpointer.judge(0.98)
+    assert microphone.endpointer.wait_ms() == wait_ms
+
+
 def test_an_opinion_holds_for_its_own_pause_only() -> None:
     microphone = speaking("and then i")
     microphone.endpointer.judge(0.9)  # no pause yet
