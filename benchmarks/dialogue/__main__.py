@@ -79,12 +79,24 @@ def add_recordings_option(parser: argparse.ArgumentParser) -> None:
 
 
 def chosen(options: argparse.Namespace) -> tuple[Script, ...]:
-    """The scripts that the command line asks for. RecordingError where there is nothing to play."""
+    """The scripts that the command line asks for; ends the program where there are none."""
     if options.recordings:
-        scripts = tuple(map(call, read(options.recordings)))
+        scripts = recorded_calls(options.recordings)
     else:
         scripts = tuple(nightly()) if options.nightly else daily()
-    return tuple(each for each in scripts if each.name.startswith(tuple(options.only or [""])))
+    only = tuple(options.only or [""])
+    found = tuple(script for script in scripts if script.name.startswith(only))
+    if not found:
+        sys.exit("no such script; there are: " + ", ".join(script.name for script in scripts))
+    return found
+
+
+def recorded_calls(folders: Sequence[Path]) -> tuple[Script, ...]:
+    """A call for each recording in the folders; ends the program where there is nothing to play."""
+    try:
+        return tuple(map(call, read(folders)))
+    except RecordingError as error:
+        sys.exit(str(error))
 
 
 def main() -> None:
@@ -98,12 +110,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write what was seen here")
     parser.add_argument("-v", "--verbose", action="store_true", help="tell what was said, understood and done")
     options = parser.parse_args()
-    try:
-        scripts = chosen(options)
-    except RecordingError as error:
-        sys.exit(str(error))
-    if not scripts:
-        sys.exit("no such script; there are: " + ", ".join(each.name for each in daily()))
+    scripts = chosen(options)
     observed: list[Observed] = []
     with nullcontext(options.url) if options.url else RunningAgent() as url, suppress(KeyboardInterrupt):
         asyncio.run(perform(scripts, url, calls=options.calls, verbose=options.verbose, observed=observed))

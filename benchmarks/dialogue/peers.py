@@ -14,9 +14,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from benchmarks.dialogue.__main__ import add_recordings_option, perform
+from benchmarks.dialogue.__main__ import add_recordings_option, perform, recorded_calls
 from benchmarks.dialogue.agent import RunningAgent
-from benchmarks.dialogue.recordings import RecordingError, call, read
 from benchmarks.dialogue.report import side_by_side
 from benchmarks.dialogue.script import turn_taking
 from benchmarks.dialogue.talk import Observed
@@ -46,10 +45,7 @@ def main() -> None:
     parser.add_argument("-v", "--verbose", action="store_true", help="tell what was said and done")
     options = parser.parse_args()
     end_servers_when_told()
-    try:
-        scripts = tuple(map(call, read(options.recordings))) if options.recordings else turn_taking()
-    except RecordingError as error:
-        sys.exit(str(error))
+    scripts = recorded_calls(options.recordings) if options.recordings else turn_taking()
     seen: dict[str, list[Observed]] = {}
     try:
         for server in options.servers:
