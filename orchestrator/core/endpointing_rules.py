@@ -63,7 +63,7 @@ class Rules:
     # Who has paused in this turn, for `hesitation_lasts_ms` at least, may well pause again: the turn's end waits
     # `hesitant_ms` where the model does not tell.
     hesitation_lasts_ms: int = 200
-    hesitant_ms: int = 880
+    hesitant_ms: int = 960
     # Whoever has talked for `long_ms` is likelier to go on, however complete that sounds, and waits `talkative_ms` at
     # least, unless they ask: of ten such pauses of people of which the model was certain, six lasted no longer.
     long_ms: int = 2200
