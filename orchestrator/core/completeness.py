@@ -62,6 +62,9 @@ _OFTEN_OPEN_VERBS = {"think", "see", "learn", "understand", "visit", "call", "he
 # What comes first in a question without a question word, and verbs whose object is missing there: 'do you have …'.
 _INVERTED = _FINITE | _MODALS | {"do", "does", "did", "have", "has"}
 _WANT_OBJECTS = {"have", "prefer", "sell", "offer", "remember", "believe", "use"}
+# After a question word they begin a clause: 'what do you think people …'. These are no clause's subject.
+_OPINION_VERBS = {"think", "believe", "suppose", "guess"}
+_NO_SUBJECT = {"now", "then", "today", "instead", "too", "so", "not", "either", "again", "really", "exactly"}
 _QUANTIFIERS = {"more", "little", "few", "most", "other", "next", "such", "only", "even", "quite", "new", "own"}
 _QUESTION_WORDS = {"what", "where", "who", "which", "when", "why", "how", "whose", "what's", "where's", "who's"}
 
@@ -155,6 +158,8 @@ def _by_words(words: list[str]) -> Completeness:
         return _UNCLEAR if previous in _AUXILIARIES else _TRAILING
     if words[0] in _INVERTED and previous in _PRONOUNS and last in _WANT_OBJECTS:
         return _UNCLEAR
+    if after_question and _begins_a_clause(words):
+        return _UNCLEAR
     if last in _DEMONSTRATIVES:
         return _COMPLETE if last == "that" and (is_question or words[0] in _AUXILIARIES) else _UNCLEAR
     if last in ("want", "need"):
@@ -180,6 +185,12 @@ def _by_words(words: list[str]) -> Completeness:
     if last in _QUESTION_WORDS | {"though", "really", "maybe"}:
         return _UNCLEAR
     return _COMPLETE if len(words) >= 3 or words[0] in _WHOLE or last in _WHOLE else _UNCLEAR
+
+
+def _begins_a_clause(words: list[str]) -> bool:
+    """Whether a subject comes last: '… you think people …', '… you think the people …'."""
+    verb = words[-3] if len(words) > 2 and words[-2] in _DETERMINERS else words[-2]
+    return verb in _OPINION_VERBS and words[-1] not in _NO_SUBJECT
 
 
 def _goes_on(previous: str, last: str) -> bool:

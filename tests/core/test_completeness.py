@@ -11,13 +11,14 @@ COMPLETE = [
     "what do you want to know", "how can i help", "what are you doing", "i do not understand", "what do you think",
     "where do you come from", "what are you looking for", "i would like to know what time it is", "i wonder who she is",
     "i need a little more time to think", "what do you have", "what would you like",
+    "what do you think now", "i think tomorrow",
 ]  # fmt: skip
 UNCLEAR = [
     "can you tell me where you come", "as soon as you can", "yes i can", "yes it is", "music", "i like this",
     "who are they",
     "that's what i want", "set a timer for five", "it is cold though", "i don't know why", "so am i",
     "i want to learn", "my mother is coming", "tell me a little more", "what are you talking about",
-    "do you have", "would you like", "can i have",
+    "do you have", "would you like", "can i have", "what do you think people", "why do you think the people",
 ]  # fmt: skip
 DICTATED = ["my number is five five", "four oh two", "it is b c d", "20 24", "my code is 4 7", "7"]
 TRAILING = [
