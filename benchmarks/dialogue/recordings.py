@@ -68,7 +68,7 @@ def call(recording: Recording) -> Script:
         for (_, before), (after, _) in pairwise(recording.parts)
         if after - before >= SHORTEST_PAUSE_S * SAMPLE_RATE
     )
-    return Script(recording.name, (Play(recording.name, recording.sound[begin:end], pauses),))
+    return Script(recording.name, (Play(recording.sound[begin:end], pauses),))
 
 
 def sound_files(folders: Iterable[Path]) -> list[Path]:

@@ -25,7 +25,6 @@ class Say:
 class Play:
     """The same with a recording (INT16 mono at 16 kHz) whose pauses are [begin, end) in samples."""
 
-    name: str
     sound: npt.NDArray[np.int16]
     pauses: tuple[tuple[int, int], ...]
 

@@ -171,7 +171,7 @@ class Talk:
         places = [0, *chain.from_iterable(step.pauses), step.sound.size]
         sounds = [step.sound[begin:end] for begin, end in pairwise(places)]
         parts = [Lull(sound) if number % 2 else sound for number, sound in enumerate(sounds)]
-        await self._speak(f"(recording {step.name})", parts, [None] * len(step.pauses))
+        await self._speak(f"(recording {self.script.name})", parts, [None] * len(step.pauses))
 
     async def _speak(
         self, text: str, parts: Sequence[Samples | Lull | int], sentence_so_far: Sequence[bool | None]

@@ -52,7 +52,7 @@ class Trust:
         rules = self.rules
         if opinion is None or self.discredited:
             return None
-        if opinion >= rules.model_certain and not self._certain_in_vain:
+        if self.is_certain(opinion) and not self._certain_in_vain:
             return Outlook.CERTAIN
         if opinion >= rules.model_sure:
             return Outlook.SURE
@@ -62,17 +62,21 @@ class Trust:
             return Outlook.OPEN
         return Outlook.DOUBTED if opinion > rules.model_denies else Outlook.DENIED
 
+    def is_certain(self, opinion: float | None) -> bool:
+        """Whether the model is certain that the turn is over, believed or not."""
+        return opinion is not None and opinion >= self.rules.model_certain
+
     def went_on(self, opinion: float | None, *, tells: bool, complete: bool, lasted: bool) -> None:
         """There was more; `lasted`: after more than the silence between two words."""
         if self._doubts(opinion) and tells:
             self._vain_doubts = max(0, self._vain_doubts - 1)
             self.doubts_rightly = self.doubts_rightly or lasted
             self._teach(vain=False, complete=complete)
-        self._certain_in_vain = self._certain_in_vain or self._is_certain(opinion)
+        self._certain_in_vain = self._certain_in_vain or self.is_certain(opinion)
 
     def ended(self, opinion: float | None, *, tells: bool, complete: bool) -> None:
         """The turn was over."""
-        self._ended_certain = self._is_certain(opinion)
+        self._ended_certain = self.is_certain(opinion)
         self._ended_in_doubt = self._doubts(opinion) and tells
         if self._ended_in_doubt:
             self._vain_doubts = min(MOST_VAIN_DOUBTS, self._vain_doubts + 1)
@@ -98,6 +102,3 @@ class Trust:
 
     def _doubts(self, opinion: float | None) -> bool:
         return opinion is not None and opinion <= self.rules.model_doubts
-
-    def _is_certain(self, opinion: float | None) -> bool:
-        return opinion is not None and opinion >= self.rules.model_certain

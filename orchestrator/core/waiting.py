@@ -101,7 +101,7 @@ class Waiting:
     @property
     def deemed_over(self) -> bool:
         """Whether the model is certain that the turn is over, believed or not."""
-        return self._opinion is not None and self._opinion >= self.rules.model_certain
+        return self._trust.is_certain(self._opinion)
 
     def _by_words(self) -> int:
         """What the model thinks is not known, or does not count."""

@@ -158,6 +158,11 @@ class Callee:
                 self._changed.clear()
                 await self._changed.wait()
 
+    async def hears_more(self, by_s: float = 0.1) -> None:
+        """Wait until so much further sound has come."""
+        before = self.heard_s
+        await self.until(lambda: self.heard_s > before + by_s)
+
     def connected(self) -> None:
         self._note("connected")
 

@@ -104,6 +104,7 @@ async def test_closing_twice_and_at_once_is_harmless() -> None:
     await asyncio.wait_for(asyncio.gather(*(callee.peer.close() for _ in range(3))), 5)
     await asyncio.wait_for(callee.peer.close(), 1)
     await eventually(lambda: caller.connection.connectionState == "closed")
+    assert callee.log == ["connected", "events open"], "closing it ourselves is no loss"
     await caller.close()
 
 
