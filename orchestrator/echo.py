@@ -92,6 +92,11 @@ class EchoGuard:
     def __init__(self) -> None:
         self._delay: int | None = None
 
+    @property
+    def delay(self) -> int | None:
+        """How many samples late the agent was heard the last time; None where it never was."""
+        return self._delay
+
     def hears_agent(self, microphone: Samples, played: Samples) -> bool:
         """Whether the end of `microphone` holds nothing but the agent's voice.
 

@@ -25,6 +25,7 @@ from orchestrator.core.events import (
 from orchestrator.core.experience import Experience
 from orchestrator.core.interruption import Interruption, Verdict
 from orchestrator.echo import EchoGuard
+from orchestrator.echoed_beginning import EchoedBeginning
 from orchestrator.errors import GoAssistError
 from orchestrator.recent_sound import RecentSound
 from orchestrator.triton.asr import Transcript, TritonAsr
@@ -105,6 +106,7 @@ class Listener:
         self._voice = detector.open(self._voice_detected)
         self._sound = RecentSound(HEARD_SAMPLES)
         self._turn: UserTurn | None = None
+        self._ended: UserTurn | None = None  # the last one, while it is open whether it was to interrupt
         self._events = UserEvents(deliver=observer.deliver, concluded=observer.turn_concluded)
 
     @property
@@ -129,8 +131,11 @@ class Listener:
     def audio_received(self, pcm16_16k: bytes) -> None:
         """Sound from the microphone, in order."""
         self._sound.add(pcm16_16k)
-        if self._turn is not None:
-            self._turn.utterance.send(pcm16_16k)
+        turn = self._turn
+        if turn is not None and turn.kept is None:
+            turn.utterance.send(pcm16_16k)
+        elif turn is not None and turn.kept is not None and turn.kept.is_over:
+            self._send_kept(turn)
         self._voice.push(pcm16_16k)
 
     def commit(self) -> bool:
@@ -156,9 +161,10 @@ class Listener:
 
     def _voice_detected(self, probability: float, level_db: float, end_sample: int) -> None:
         self._act_all(self._endpointer.push(probability, level_db, end_sample))
-        turn = self._turn
+        turn = self._turn or self._ended
         if turn is not None and turn.interruption is not None:
-            voice = self._endpointer.voice
+            # A turn that has ended is silent, and its words may be late.
+            voice = turn is self._turn and self._endpointer.voice
             echoes = voice and turn.not_echo < PERSON_WINDOWS and self._hears_itself()
             turn.not_echo += voice and not echoes
             self._decide(turn, turn.interruption.push(voice, echo=echoes, distant=self._endpointer.distant))
@@ -168,6 +174,8 @@ class Listener:
             self._act(signal)
 
     def _act(self, signal: endpointing.Signal) -> None:
+        if self._turn is not None:  # whatever it is, the recogniser is asked something
+            self._send_kept(self._turn)
         match signal:
             case Began(at) if self._hears_others():
                 self._endpointer.dismiss()
@@ -234,8 +242,12 @@ class Listener:
 
         utterance = self._recognizer.utterance(language=self.language, hotwords=self.hotwords, on_partial=on_partial)
         turn: UserTurn = UserTurn(self._observer.next_turn(), at, utterance)
-        utterance.send(self._sound.since(at))
         self._turn = turn
+        if self._echo.delay is not None and self._observer.played_lately_16k():
+            turn.kept = EchoedBeginning(self._sound, self._observer.played_lately_16k, self._echo.delay)
+            turn.began_at = max(at, turn.kept.at)
+        else:
+            utterance.send(self._sound.since(at))
         self.deliver_in_order(SpeechStarted(turn.number))
         if self._observer.awaiting_verdict():
             turn.interruption = Interruption(self._interruption_rules, is_rest=self._endpointer.is_rest)
@@ -243,15 +255,23 @@ class Listener:
             self._announce(turn)
         self._tasks.create_task(self._attend(turn), name=f"hear turn {turn.number}")
 
+    def _send_kept(self, turn: UserTurn) -> None:
+        if turn.kept is not None:
+            kept, turn.kept = turn.kept, None
+            turn.utterance.send(kept.since(turn.began_at))
+
     def _end(self, last_speech: int, at: int) -> None:
         turn = self._turn
         assert turn is not None
-        self._turn = None
-        turn.last_speech, turn.ended_at, turn.ended_clock_s = last_speech, at, self._clock()
-        turn.asked.put_nowait(Ask.FINISH)
+        self._finish_hearing(turn, last_speech, at)
         if turn.announced:
             self._observer.speech_stopped(turn)
         self._events.end(turn)
+
+    def _finish_hearing(self, turn: UserTurn, last_speech: int, at: int) -> None:
+        self._turn, self._ended = None, turn
+        turn.last_speech, turn.ended_at, turn.ended_clock_s = last_speech, at, self._clock()
+        turn.asked.put_nowait(Ask.FINISH)
 
     def _announce(self, turn: UserTurn) -> None:
         turn.announced = True
@@ -260,7 +280,7 @@ class Listener:
     def _decide(self, turn: UserTurn, verdict: Verdict | None) -> None:
         if verdict is None or turn.interruption is None:
             return
-        turn.interruption = None
+        judged, turn.interruption = turn.interruption, None
         self._observer.interruption_judged(turn, verdict is Verdict.CONFIRMED)
         # A verdict concerns what is being played now: it overtakes whatever waits for a transcript.
         if verdict is Verdict.CONFIRMED:
@@ -270,10 +290,32 @@ class Listener:
                 self._observer.speech_stopped(turn)
         else:
             self._observer.deliver(InterruptionRejected(turn.number))
-            if self._turn is turn:
-                if self._endpointer.distant:
-                    self._endpointer.beware()
+            turn.doubted = judged if judged.awaited else None
+            self._leave(turn)
+
+    def _leave(self, turn: UserTurn) -> None:
+        """The agent goes on over what was said. Nothing waits for its words, but they count when they come."""
+        if turn is self._turn:
+            if self._endpointer.distant:
+                self._endpointer.beware()
+            if turn.doubted is None:
                 self.drop()
+            else:
+                self._endpointer.reset()
+                self._finish_hearing(turn, turn.last_speech, self._sound.received)
+        elif turn.doubted is not None:
+            turn.text = ""
+            self._events.go_on()
+
+    def _interrupt_late(self, turn: UserTurn, text: str) -> None:
+        """What the agent went on over was meant for it: to the conversation it begins and ends now."""
+        turn.number, turn.text = self._observer.next_turn(), text
+        self._observer.deliver(SpeechStarted(turn.number))
+        self._observer.interruption_judged(turn, True)
+        self._observer.deliver(InterruptionConfirmed(turn.number))
+        self._announce(turn)
+        self._observer.speech_stopped(turn)
+        self._events.end(turn)
 
     def _heard(self, turn: UserTurn, transcript: Transcript) -> None:
         turn.partial = transcript
@@ -331,9 +373,15 @@ class Listener:
     def _conclude(self, turn: UserTurn, transcript: Transcript | None) -> None:
         """The turn's text is known for good; without a transcript it has none."""
         text = transcript.text if transcript is not None else ""
+        guessed = transcript is not None and self._guessed(transcript)
         if turn.interruption is not None:
-            guessed = transcript is not None and self._guessed(transcript)
             self._decide(turn, turn.interruption.conclude(text, guessed=guessed))
+        elif (
+            turn.doubted is not None
+            and self._turn is None
+            and turn.doubted.conclude(text, guessed=guessed) is Verdict.CONFIRMED
+        ):
+            self._interrupt_late(turn, text)
         if turn.text is None:
             turn.text = text
-            self._events.go_on()
+        self._events.go_on()

@@ -6,6 +6,7 @@ from enum import Enum, auto
 
 from orchestrator.core.endpointing_rules import SAMPLE_RATE
 from orchestrator.core.interruption import Interruption
+from orchestrator.echoed_beginning import EchoedBeginning
 from orchestrator.triton.asr import Transcript, Utterance
 
 
@@ -29,7 +30,9 @@ class UserTurn:
     partial: Transcript | None = None  # the newest
     transcript: Transcript | None = None  # of all the speech so far, made in the present pause
     interruption: Interruption | None = None
+    doubted: Interruption | None = None  # the same after it was rejected before the words came, which still may
     not_echo: int = 0  # windows of voice in it that are not the agent's own
+    kept: EchoedBeginning | None = None  # sound that the recogniser is still to get
     announced: bool = False  # the client knows that speech began
     last_speech: int = 0
     ended_at: int = 0

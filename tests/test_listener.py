@@ -33,6 +33,7 @@ class Heard:
     """A session that only keeps what its listener tells."""
 
     speaking: bool = False  # the agent is, and waits for the verdict on what it hears
+    played: bytes = b""  # what it said lately
     told: list[str] = field(default_factory=list)
     verdicts: list[bool] = field(default_factory=list)
     partials: int = 0
@@ -50,7 +51,7 @@ class Heard:
         return self.speaking
 
     def played_lately_16k(self) -> bytes:
-        return b""
+        return self.played
 
     def speech_started(self, turn: UserTurn) -> None:
         self.told.append("started")
@@ -74,12 +75,19 @@ class Heard:
         pass
 
 
+# However late these come.
+BY_WORDS = interruption.Rules(lasting_ms=30_000, silence_ms=400, patience_ms=30_000, awaited_ms=30_000)
+
+
 @asynccontextmanager
 async def listening(
-    triton: RunningTriton, heard: Heard, rules: Rules, *, judge: bool = False
+    triton: RunningTriton,
+    heard: Heard,
+    rules: Rules,
+    *,
+    judge: bool = False,
+    interruption_rules: interruption.Rules = BY_WORDS,
 ) -> AsyncIterator[Listener]:
-    """A listener that judges interruptions by their words alone, however late these come."""
-    by_words = interruption.Rules(lasting_ms=30_000, silence_ms=400, patience_ms=30_000, awaited_ms=30_000)
     client = TritonClient(triton.grpc_url)
     try:
         async with asyncio.TaskGroup() as tasks:
@@ -91,7 +99,7 @@ async def listening(
                 tasks=tasks,
                 clock=time.monotonic,
                 rules=rules,
-                interruption_rules=by_words,
+                interruption_rules=interruption_rules,
             )
             yield listener
             listener.drop()
@@ -175,3 +183,54 @@ async def test_a_question_is_meant_though_its_words_were_half_guessed(
         await say(listener, QUIET * 25 + recording("what_time_is_it.wav"))
         await be_quiet_until(listener, lambda: bool(heard.verdicts))
     assert heard.verdicts == [meant]
+
+
+@pytest.mark.parametrize("fixed_ms", [200, 30_000])
+@pytest.mark.parametrize(("said", "meant"), [("stop", True), ("huh", False)])
+async def test_a_verdict_does_not_wait_for_words_that_are_late_but_these_count_when_they_come(
+    triton: RunningTriton, monkeypatch: pytest.MonkeyPatch, fixed_ms: int, said: str, meant: bool
+) -> None:
+    answered = asyncio.Event()
+
+    async def late(self: asr.Utterance) -> Transcript:
+        await answered.wait()
+        return Transcript(said, len(said), True, ())
+
+    monkeypatch.setattr(asr.Utterance, "flush", late)
+    monkeypatch.setattr(asr.Utterance, "finish", late)
+    studio = Studio()
+    cough = studio.disturbance("cough", "slt").tobytes()
+    studio.close()
+    heard = Heard(speaking=True)
+    patient = interruption.Rules(lasting_ms=30_000, patience_ms=1000, awaited_ms=1000)
+    async with listening(triton, heard, Rules(fixed_ms=fixed_ms), interruption_rules=patient) as listener:
+        await say(listener, QUIET * 25 + cough)
+        await be_quiet_until(listener, lambda: bool(heard.verdicts))
+        assert heard.verdicts == [False]
+        answered.set()
+        if meant:
+            await be_quiet_until(listener, lambda: "ended: stop" in heard.told)
+    assert heard.verdicts == ([False, True] if meant else [False])
+    assert [each for each in heard.told if each != "ended: "] == (
+        ["started", "stopped", "ended: stop"] if meant else []
+    )
+
+
+async def test_words_over_the_agents_echo_are_understood_without_it(triton: RunningTriton) -> None:
+    agent = np.frombuffer(recording("about_yourself.wav"), "<i2")
+    person = np.frombuffer(recording("stop.wav"), "<i2")
+    person = person[np.argmax(np.abs(person) > 500) :]
+    late, onset, silent = 1920, 18_000, 21_200  # the echo, the person's onset, the agent for its sake
+    microphone = np.random.default_rng(0).normal(0, 6, onset + person.size)
+    microphone[late : late + silent] += agent[:silent] / 10
+    microphone[onset:] += person
+    played = np.pad(agent[:silent], (0, microphone.size))
+    heard = Heard(speaking=True)
+    async with listening(triton, heard, Rules()) as listener:
+        for start in range(0, microphone.size, 320):
+            heard.played = played[max(0, start + 320 - 24_000) : start + 320].tobytes()
+            await say(listener, microphone[start : start + 320].astype("<i2").tobytes())
+        await be_quiet_until(listener, lambda: bool(heard.verdicts))
+        await be_quiet_until(listener, lambda: listener.turn is None)
+    assert heard.verdicts == [True]
+    assert "ended: stop" in heard.told

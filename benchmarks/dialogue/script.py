@@ -187,6 +187,7 @@ def nightly() -> Iterator[Script]:
             yield Script(f"{sound.replace(' ', '-')}-{voice}", (STORY, Disturb(sound), Disturb(sound, 3.0)), voice)
         for text in ("Stop.", "Wait a moment please.", "What time is it?", "I do not understand the question."):
             steps = (STORY, Interrupt(text, answered=text != "Stop."))
-            yield Script(f"interruption-{text.split()[0].lower()}-{voice}", steps, voice)
-            yield Script(f"interruption-over-echo-{text.split()[0].lower()}-{voice}", steps, voice, echo_db=-20.0)
+            word = text.split()[0].strip(".").lower()
+            yield Script(f"interruption-{word}-{voice}", steps, voice)
+            yield Script(f"interruption-over-echo-{word}-{voice}", steps, voice, echo_db=-20.0)
         yield Script(f"echo-{voice}", (STORY, HearOut()), voice, echo_db=-20.0)

@@ -27,9 +27,11 @@ from benchmarks.dialogue.sounds import Samples, Studio
 from orchestrator.webrtc.ticker import Ticker
 
 ANSWER_TIMEOUT_S = 8.0
-QUIET_TIMEOUT_S = 40.0
+QUIET_TIMEOUT_S = 90.0  # the longest answer takes 45 s
 # Between two sentences of an answer it is quiet for less than this.
 BETWEEN_ANSWERS_S = 1.2
+# Longer than an answer pauses for a cough that falls between two sentences.
+OVER_S = 2.5
 # Sound that was on its way when a pause ended has not been caused by what came after it.
 NETWORK_S = 0.06
 # So much less sound is still the whole answer: soft frames at the edge of audibility, through Opus.
@@ -227,7 +229,7 @@ class Talk:
             spoken = await self._microphone.say(self._studio.disturbance(sound, self.script.voice))
         last = sound is None or self.script.steps[-1] == Disturb(sound, after_s)
         if last:
-            await self._ear.quiet(BETWEEN_ANSWERS_S, timeout_s=QUIET_TIMEOUT_S)
+            await self._ear.quiet(OVER_S, timeout_s=QUIET_TIMEOUT_S)
         else:
             await self._ear.first_loud(time.monotonic() + 0.2, timeout_s=2.0)
         cancelled = [

@@ -95,6 +95,11 @@ class Interruption:
         self._concluded = False
         self._awaited = False
 
+    @property
+    def awaited(self) -> bool:
+        """Whether the recogniser was asked what was said, and has not answered yet."""
+        return self._awaited
+
     def expect_words(self) -> None:
         """The recogniser was asked what was said."""
         self._awaited = True

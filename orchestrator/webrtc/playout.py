@@ -15,7 +15,8 @@ from orchestrator.webrtc.resample import Resampler
 
 BUFFER_LIMIT_S = 10.0
 FADE_S = 0.005
-RECENT_S = 0.9  # longer than a loudspeaker's sound takes to come back as an echo
+# As long as a loudspeaker's sound takes to come back as an echo, and from it the way it takes can be learned.
+RECENT_S = 1.5
 RECENT_RATE = 16_000
 _RECENT_BYTES = 2 * int(RECENT_RATE * RECENT_S)
 _RECENT_FRAMES = int(RECENT_S / FRAME_S)
@@ -96,7 +97,7 @@ class Playout:
             self._has_room.clear()
 
     def recent_16k(self) -> bytes:
-        """What the listener got in the last 0.9 s, silence included, from the first sound on: INT16 mono at 16 kHz."""
+        """What the listener got in the last 1.5 s, silence included, from the first sound on: INT16 mono at 16 kHz."""
         if self._unconverted:
             sound = b"".join(self._unconverted)
             self._unconverted.clear()
