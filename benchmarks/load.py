@@ -207,6 +207,15 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def main() -> None:
+    """The command line."""
+    options = arguments()
+    try:
+        results = asyncio.run(measure(options))
+    except httpx.TransportError as error:
+        sys.exit(f"no voice server answers at {options.url} ({error}): start one with `make bench-server`")
+    print(json.dumps(results, indent=2), flush=True)
+
+
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(measure(arguments())), indent=2))
-    sys.stdout.flush()
+    main()

@@ -118,10 +118,14 @@ def completeness(text: str, *, english: bool = True) -> Completeness:
 def asks(text: str) -> bool:
     """Whether the speaker waits after an utterance: a short question or request that is complete, or thanks."""
     words = words_of(text)
+    joined = False
     while len(words) > 1 and words[0] in _BEFORE:
+        joined = joined or words[0] in _CONJUNCTIONS
         words = words[1:]
     if not words or _by_words(words) is not _COMPLETE:
         return False
+    if joined and words[0] in _INVERTED and words[1:2] and words[1] not in _PRONOUNS | _DETERMINERS | _DEMONSTRATIVES:
+        return False  # 'and is worth mention' goes on with a sentence
     if len(words) > 1 and words[-1] in _OPEN_VERBS | _OFTEN_OPEN_VERBS and words[-2] in _PRONOUNS | {"to"}:
         return False  # 'do you know …'
     first, length = words[0], len(words)

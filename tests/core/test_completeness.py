@@ -102,7 +102,8 @@ def test_every_text_has_an_answer(text: str) -> None:
         "what time is it", "What's the weather like?", "so where do you live", "are you there",
         "Hey, how are you today?",
         "tell me a story", "please tell me about yourself", "turn the lights on", "stop", "thank you", "thanks a lot",
-        "thank you very much for your help", "do you like to read books", "do you need help",
+        "thank you very much for your help", "do you like to read books", "do you need help", "and is it raining",
+        "but was the food good",
     ],
 )  # fmt: skip
 def test_after_a_short_question_or_request_the_speaker_waits(text: str) -> None:
@@ -115,7 +116,8 @@ def test_after_a_short_question_or_request_the_speaker_waits(text: str) -> None:
         "", "i feel tired of my job", "yes", "do you know", "what do you think", "can you help", "is he",
         "so do you have", "and can i have",
         "do you think that the people who live here are happy", "tell me something about the history", "so", "well",
-        "i would like to know what time it is", "my number is five",
+        "i would like to know what time it is", "my number is five", "and is worth mention",
+        "but has never been surpassed",
     ],
 )  # fmt: skip
 def test_after_other_utterances_there_may_be_more(text: str) -> None:
