@@ -2,8 +2,8 @@
 
 The path from loudspeaker to microphone is estimated by a Wiener filter over the half second before the person began
 (Haykin, "Adaptive Filter Theory", section 2.4), and what was played is taken away through it. Measured through Opus
-both ways, dry, at -20 dB: the echo is 16 dB softer then. Of sixteen times 'what time is it' over such an echo, by four
-voices at four places of an answer, pocketsphinx understood one before and fifteen after.
+both ways at -20 dB: the echo is 13 dB softer then where it is dry, 11, 8 and 6 dB in rooms that reverberate for 0.1,
+0.2 and 0.4 s. Of 42 sentences over a dry one, pocketsphinx understood 2 before, and all after.
 """
 
 import numpy as np
@@ -17,13 +17,17 @@ LEARNED = SAMPLE_RATE // 2
 # The newest sound before an onset may hold the person's first, soft one.
 UNSURE = SAMPLE_RATE // 10
 NEEDED = LEARNED + UNSURE  # samples before the onset
-TAPS = 128  # 8 ms: the direct way and the first reflections
+TAPS = 512  # 32 ms: the direct way and the room's first reflections
+STEPS = 20  # towards the filter; more make it hardly better
 LEAD = 32  # of these, how many come before the delay that is found
 LEAST_GAIN = 4.0  # the echo's power must become so many times less, or the filter is none
 DAMPING = 1e-3  # of the played sound's power: frequencies that it lacks are not amplified
 QUIET_POWER = 100.0  # of INT16 sound: under this nearly nothing was played
 
 Floats = npt.NDArray[np.float64]
+
+# How strong a room's echo is likely to be, tap by tap: it dies away. Half a second teaches no more than that allows.
+_LIKELY = np.exp(-np.abs(np.arange(TAPS) - LEAD) / np.where(np.arange(TAPS) < LEAD, 8, 100))
 
 
 def without_echo(microphone: Samples, played: Samples, onset: int) -> Samples:
@@ -63,8 +67,28 @@ def _path(far: Floats, near: Floats) -> Floats | None:
     own = np.fft.irfft(np.abs(spectrum) ** 2, transform)[:TAPS]
     if own[0] <= far.size * QUIET_POWER:
         return None
-    own[0] *= 1 + DAMPING
     # Tap k weighs far[i + TAPS - 1 - k], where near[i] is to be met.
     crossed = np.fft.irfft(spectrum * np.conj(np.fft.rfft(near, transform)), transform)[:TAPS][::-1]
-    taps = np.arange(TAPS)
-    return np.asarray(np.linalg.solve(own[np.abs(taps[:, np.newaxis] - taps)], crossed))
+    return _solved(own, crossed)
+
+
+def _solved(own: Floats, crossed: Floats) -> Floats:
+    """The filter x for which the symmetric Toeplitz matrix of first row `own`, times x, is nearly `crossed`.
+
+    By conjugate gradients: the product with such a matrix is a convolution, so that a step takes two short transforms.
+    Taps are scaled by how strong they are likely to be, and damped: what the sound does not tell stays small.
+    """
+    spectrum = np.fft.rfft(np.concatenate([own, [0.0], own[:0:-1]]))
+    solution, rest = np.zeros(own.size), _LIKELY * crossed
+    direction, error = rest.copy(), float(rest @ rest)
+    for _ in range(STEPS):
+        product = np.fft.irfft(spectrum * np.fft.rfft(_LIKELY * direction, 2 * own.size))[: own.size]
+        product = _LIKELY * product + DAMPING * own[0] * direction
+        curvature = float(direction @ product)
+        if error <= 0 or curvature <= 0:
+            break
+        solution += error / curvature * direction
+        rest -= error / curvature * product
+        before, error = error, float(rest @ rest)
+        direction = rest + error / before * direction
+    return np.asarray(_LIKELY * solution)
