@@ -90,12 +90,8 @@ class EchoGuard:
     """Tells one call's echo; it remembers the delay at which it found one."""
 
     def __init__(self) -> None:
-        self._delay: int | None = None
-
-    @property
-    def delay(self) -> int | None:
+        self.delay: int | None = None
         """How many samples late the agent was heard the last time; None where it never was."""
-        return self._delay
 
     def hears_agent(self, microphone: Samples, played: Samples) -> bool:
         """Whether the end of `microphone` holds nothing but the agent's voice.
@@ -107,13 +103,13 @@ class EchoGuard:
             delay = _found(microphone, played, 1.0)
         if delay is None:
             return False
-        self._delay = delay
+        self.delay = delay
         return explained(microphone, played, delay) >= EXPLAINED
 
     def _found_again(self, microphone: Samples, played: Samples) -> int | None:
-        if self._delay is None:
+        if self.delay is None:
             return None
-        end = min(played.size, played.size - self._delay + JITTER)
+        end = min(played.size, played.size - self.delay + JITTER)
         delay = _found(microphone, played[max(0, end - LONGEST - 2 * JITTER) : end], KNOWN_DELAY)
         return None if delay is None else delay + played.size - end
 

@@ -132,10 +132,11 @@ class Listener:
         """Sound from the microphone, in order."""
         self._sound.add(pcm16_16k)
         turn = self._turn
-        if turn is not None and turn.kept is None:
-            turn.utterance.send(pcm16_16k)
-        elif turn is not None and turn.kept is not None and turn.kept.is_over:
-            self._send_kept(turn)
+        if turn is not None:
+            if turn.kept is None:
+                turn.utterance.send(pcm16_16k)
+            elif turn.kept.is_over:
+                self._send_kept(turn)
         self._voice.push(pcm16_16k)
 
     def commit(self) -> bool:
@@ -174,7 +175,7 @@ class Listener:
             self._act(signal)
 
     def _act(self, signal: endpointing.Signal) -> None:
-        if self._turn is not None:  # whatever it is, the recogniser is asked something
+        if self._turn is not None:  # a pause or an end: the recogniser is about to be asked
             self._send_kept(self._turn)
         match signal:
             case Began(at) if self._hears_others():
@@ -256,6 +257,7 @@ class Listener:
         self._tasks.create_task(self._attend(turn), name=f"hear turn {turn.number}")
 
     def _send_kept(self, turn: UserTurn) -> None:
+        """What was kept from the recogniser until the agent's echo was over."""
         if turn.kept is not None:
             kept, turn.kept = turn.kept, None
             turn.utterance.send(kept.since(turn.began_at))

@@ -1,30 +1,12 @@
 """The agent's own voice is told from a person's."""
 
-import wave
-from pathlib import Path
-
 import numpy as np
-import numpy.typing as npt
 import pytest
 
-from orchestrator.echo import LONGEST, EchoGuard, Played
-from orchestrator.webrtc.opus import Decoder, Encoder
+from orchestrator.echo import LONGEST, EchoGuard, Played, Samples
+from tests.echoed import recording, through_opus
 
-AUDIO = Path(__file__).parent / "audio"
 PLAYED = 14_400  # 0.9 s
-
-Samples = npt.NDArray[np.int16]
-
-
-def recording(name: str) -> Samples:
-    with wave.open(str(AUDIO / name)) as file:
-        return np.frombuffer(file.readframes(file.getnframes()), np.int16)
-
-
-def through_opus(samples: Samples) -> Samples:
-    encoder, decoder = Encoder(16_000), Decoder(16_000)
-    frames = [samples[i : i + 320].tobytes() for i in range(0, samples.size - 319, 320)]
-    return np.frombuffer(b"".join(decoder.decode(encoder.encode(frame)) for frame in frames), np.int16)
 
 
 @pytest.fixture(scope="module")

@@ -1,29 +1,14 @@
 """A person over the agent's echo is heard without it."""
 
-import wave
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from orchestrator.echo import Samples
 from orchestrator.echo_removal import NEEDED, without_echo
-from orchestrator.webrtc.opus import Decoder, Encoder
+from tests.echoed import recording, through_opus
 
-AUDIO = Path(__file__).parent / "audio"
 PLAYED = 24_000  # 1.5 s
 KEPT = 4000  # of the person's speech
-
-
-def recording(name: str) -> Samples:
-    with wave.open(str(AUDIO / name)) as file:
-        return np.frombuffer(file.readframes(file.getnframes()), np.int16)
-
-
-def through_opus(samples: Samples) -> Samples:
-    encoder, decoder = Encoder(16_000), Decoder(16_000)
-    frames = [samples[i : i + 320].tobytes() for i in range(0, samples.size - 319, 320)]
-    return np.frombuffer(b"".join(decoder.decode(encoder.encode(frame)) for frame in frames), np.int16)
 
 
 AGENT = recording("tell_me_a_story.wav")
