@@ -18,9 +18,12 @@ class InvalidRequestError(GoAssistError):
 
     code = "invalid_request_error"
 
-    def __init__(self, message: str, *, param: str | None = None) -> None:
+    def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
+        """`code`: the more exact one that the Realtime API has for it, by which its clients decide what to do."""
         super().__init__(message)
         self.param = param
+        if code is not None:
+            self.code = code
 
 
 class BackendUnavailableError(GoAssistError):

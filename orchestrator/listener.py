@@ -6,6 +6,7 @@ transcript of one utterance is awaited, what happens after it waits too.
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -21,6 +22,7 @@ from orchestrator.core.events import (
     SpeechPaused,
     SpeechResumed,
     SpeechStarted,
+    TurnEnded,
 )
 from orchestrator.core.experience import Experience
 from orchestrator.core.interruption import Interruption, Verdict
@@ -28,15 +30,19 @@ from orchestrator.echo import EchoGuard
 from orchestrator.echoed_beginning import EchoedBeginning
 from orchestrator.errors import GoAssistError
 from orchestrator.recent_sound import RecentSound
+from orchestrator.recognition import Recognition
 from orchestrator.triton.asr import Transcript, TritonAsr
 from orchestrator.triton.turn import TritonTurn
 from orchestrator.user_events import UserEvents
-from orchestrator.user_turn import Ask, UserTurn
+from orchestrator.user_turn import UserTurn
 from orchestrator.vad import VoiceDetector
 
 # What the microphone heard lately: the sound before an onset belongs to the utterance, and the end-of-turn model
 # listens to the last 8 s.
 HEARD_SAMPLES = 8 * SAMPLE_RATE
+# Sound that comes faster than it is spoken is heard in pieces of 100 ms, each judged before the next: an utterance gets
+# what was said until its end is found, not all that has come.
+PIECE_BYTES = 2 * SAMPLE_RATE // 10
 # Windows after which a voice is a person's for good: looking for an echo takes 1 ms of the loop's time.
 PERSON_WINDOWS = 4
 
@@ -105,6 +111,8 @@ class Listener:
         self._echo = EchoGuard()
         self._voice = detector.open(self._voice_detected)
         self._sound = RecentSound(HEARD_SAMPLES)
+        self._ahead = bytearray()  # sound that is still to be heard
+        self._has_caught_up = asyncio.Event()
         self._turn: UserTurn | None = None
         self._ended: UserTurn | None = None  # the last one, while it is open whether it was to interrupt
         self._events = UserEvents(deliver=observer.deliver, concluded=observer.turn_concluded)
@@ -113,11 +121,6 @@ class Listener:
     def received_ms(self) -> int:
         """The session's audio clock."""
         return self._sound.received * 1000 // SAMPLE_RATE
-
-    @property
-    def behind(self) -> bool:
-        """Whether sound was received that is still to be judged."""
-        return self._voice.behind
 
     @property
     def turn(self) -> UserTurn | None:
@@ -130,35 +133,59 @@ class Listener:
 
     def audio_received(self, pcm16_16k: bytes) -> None:
         """Sound from the microphone, in order."""
-        self._sound.add(pcm16_16k)
-        turn = self._turn
-        if turn is not None:
-            if turn.kept is None:
-                turn.utterance.send(pcm16_16k)
-            elif turn.kept.is_over:
-                self._send_kept(turn)
-        self._voice.push(pcm16_16k)
+        if self._ahead or len(pcm16_16k) > PIECE_BYTES:
+            self._ahead += pcm16_16k
+            self._catch_up()
+        else:
+            self._hear(pcm16_16k)
+
+    async def caught_up(self) -> None:
+        """Return once all sound received has been judged, so that a commit does not miss any of it."""
+        while self._ahead or self._voice.behind:
+            self._has_caught_up.clear()
+            await self._has_caught_up.wait()
 
     def commit(self) -> bool:
-        """End the utterance on the client's request; False where nothing was said."""
+        """End the utterance on the client's request, which has to ask for an answer; False where nothing was said."""
+        if self._turn is not None:
+            self._turn.by_client = True
         signals = self._endpointer.end(self._sound.received)
         self._act_all(signals)
         return bool(signals)
 
     def drop(self) -> None:
-        """Forget the open utterance."""
+        """Forget the open utterance: to the conversation it ends without words."""
         self._endpointer.reset()
-        if self._turn is not None:
-            self._turn.asked.put_nowait(Ask.DROP)
-            self._turn = None
+        turn, self._turn = self._turn, None
+        if turn is not None:
+            turn.interruption = None
+            turn.recognition.drop()
+            self.deliver_in_order(TurnEnded(turn.number, ""))
 
     def deliver_in_order(self, event: Event) -> None:
         """Deliver an event of the user's, after the transcripts that were asked for before it."""
         self._events.add(event)
 
     def close(self) -> None:
-        """Stop hearing. The turns' tasks are the task group's to cancel."""
+        """Stop hearing; closing twice is harmless. The turns' tasks are the task group's to cancel."""
         self._voice.close()
+        self._ahead.clear()
+        self._has_caught_up.set()
+
+    def _catch_up(self) -> None:
+        """Hear the next piece of what has come all at once, if the one before has been judged."""
+        while self._ahead and not self._voice.behind:
+            piece = bytes(self._ahead[:PIECE_BYTES])
+            del self._ahead[:PIECE_BYTES]
+            self._hear(piece)
+        if not self._ahead and not self._voice.behind:
+            self._has_caught_up.set()
+
+    def _hear(self, pcm16_16k: bytes) -> None:
+        self._sound.add(pcm16_16k)
+        if self._turn is not None:
+            self._turn.recognition.hear(pcm16_16k)
+        self._voice.push(pcm16_16k)
 
     def _voice_detected(self, probability: float, level_db: float, end_sample: int) -> None:
         self._act_all(self._endpointer.push(probability, level_db, end_sample))
@@ -169,14 +196,13 @@ class Listener:
             echoes = voice and turn.not_echo < PERSON_WINDOWS and self._hears_itself()
             turn.not_echo += voice and not echoes
             self._decide(turn, turn.interruption.push(voice, echo=echoes, distant=self._endpointer.distant))
+        self._catch_up()
 
     def _act_all(self, signals: Sequence[endpointing.Signal]) -> None:
         for signal in signals:
             self._act(signal)
 
     def _act(self, signal: endpointing.Signal) -> None:
-        if self._turn is not None:  # a pause or an end: the recogniser is about to be asked
-            self._send_kept(self._turn)
         match signal:
             case Began(at) if self._hears_others():
                 self._endpointer.dismiss()
@@ -184,8 +210,7 @@ class Listener:
                 self._begin(at)
             case Hesitated():
                 assert self._turn is not None
-                self._turn.pauses += 1
-                self._turn.utterance.hand_over()
+                self._turn.recognition.hesitated()
                 self._speculate_on_partial(self._turn)
             case FellSilent(since):
                 assert self._turn is not None
@@ -193,23 +218,22 @@ class Listener:
             case Paused(since):
                 assert self._turn is not None
                 self._turn.last_speech = since
-                self._turn.asked.put_nowait(Ask.FLUSH)
+                self._turn.recognition.ask()
                 self._endpointer.expect_words()
                 if self._turn.interruption is not None:
                     self._turn.interruption.expect_words()
             case Resumed():
                 assert self._turn is not None
-                self._turn.pauses += 1
-                self._turn.transcript = None
+                self._turn.recognition.went_on()
                 self.deliver_in_order(SpeechResumed(self._turn.number))
             case Ended(last_speech, at):
                 self._end(last_speech, at)
 
     def _speculate_on_partial(self, turn: UserTurn) -> None:
         """Words that will not change need not be asked for."""
-        partial = turn.partial
-        if turn.interruption is None and partial is not None and partial.stable_chars >= len(partial.text):
-            self.deliver_in_order(SpeechPaused(turn.number, partial.text))
+        newest = turn.newest
+        if turn.interruption is None and newest is not None and newest.stable_chars >= len(newest.text):
+            self.deliver_in_order(SpeechPaused(turn.number, newest.text))
 
     def _ask_judge(self, turn: UserTurn, since: int) -> None:
         """Ask the end-of-turn model, if there is one, about the silence that began at sample `since`."""
@@ -218,9 +242,9 @@ class Listener:
             self._tasks.create_task(self._await_opinion(self._judge, turn, since), name="judge turn")
 
     async def _await_opinion(self, judge: TritonTurn, turn: UserTurn, since: int) -> None:
-        pause = turn.pauses
+        pause = turn.recognition.pause
         opinion = await judge.completion(self._sound.since(max(turn.began_at, since - HEARD_SAMPLES)))
-        if turn is self._turn and pause == turn.pauses:
+        if turn is self._turn and pause == turn.recognition.pause:
             self._act_all(self._endpointer.judge(opinion))
 
     def _hears_others(self) -> bool:
@@ -237,30 +261,28 @@ class Listener:
         return self._echo.hears_agent(np.frombuffer(microphone, "<i2"), np.frombuffer(played, "<i2"))
 
     def _begin(self, at: int) -> None:
-        def on_partial(partial: Transcript) -> None:
-            self._heard(turn, partial)
-            self._weigh(turn, partial)
-
-        utterance = self._recognizer.utterance(language=self.language, hotwords=self.hotwords, on_partial=on_partial)
-        turn: UserTurn = UserTurn(self._observer.next_turn(), at, utterance)
-        self._turn = turn
+        self._turn = turn = UserTurn(self._observer.next_turn(), at)
+        turn.recognition = recognition = Recognition(
+            self._recognizer.utterance(
+                language=self.language, hotwords=self.hotwords, on_partial=partial(self._partial, turn)
+            ),
+            heard=partial(self._heard, turn),
+            paused=partial(self._paused, turn),
+            concluded=partial(self._conclude, turn),
+            failed=partial(self._fail, turn),
+        )
         if self._echo.delay is not None and self._observer.played_lately_16k():
-            turn.kept = EchoedBeginning(self._sound, self._observer.played_lately_16k, self._echo.delay)
-            turn.began_at = max(at, turn.kept.at)
+            beginning = EchoedBeginning(self._sound, self._observer.played_lately_16k, self._echo.delay)
+            turn.began_at = max(at, beginning.at)
+            recognition.keep(beginning, turn.began_at)
         else:
-            utterance.send(self._sound.since(at))
+            recognition.hear(self._sound.since(at))
         self.deliver_in_order(SpeechStarted(turn.number))
         if self._observer.awaiting_verdict():
             turn.interruption = Interruption(self._interruption_rules, is_rest=self._endpointer.is_rest)
         else:
             self._announce(turn)
-        self._tasks.create_task(self._attend(turn), name=f"hear turn {turn.number}")
-
-    def _send_kept(self, turn: UserTurn) -> None:
-        """What was kept from the recogniser until the agent's echo was over."""
-        if turn.kept is not None:
-            kept, turn.kept = turn.kept, None
-            turn.utterance.send(kept.since(turn.began_at))
+        self._tasks.create_task(recognition.run(), name=f"hear turn {turn.number}")
 
     def _end(self, last_speech: int, at: int) -> None:
         turn = self._turn
@@ -273,23 +295,28 @@ class Listener:
     def _finish_hearing(self, turn: UserTurn, last_speech: int, at: int) -> None:
         self._turn, self._ended = None, turn
         turn.last_speech, turn.ended_at, turn.ended_clock_s = last_speech, at, self._clock()
-        turn.asked.put_nowait(Ask.FINISH)
+        turn.recognition.finish()
 
     def _announce(self, turn: UserTurn) -> None:
+        """Tell the client that the user speaks to the agent, or has spoken."""
         turn.announced = True
         self._observer.speech_started(turn)
+        if turn.ended_clock_s is not None:
+            self._observer.speech_stopped(turn)
 
     def _decide(self, turn: UserTurn, verdict: Verdict | None) -> None:
         if verdict is None or turn.interruption is None:
             return
         judged, turn.interruption = turn.interruption, None
+        if not self._observer.awaiting_verdict() and judged.is_speakers:
+            # Nothing is interrupted any more, by a cancellation of the client's: what is said is a turn like any other.
+            self._announce(turn)
+            return
         self._observer.interruption_judged(turn, verdict is Verdict.CONFIRMED)
         # A verdict concerns what is being played now: it overtakes whatever waits for a transcript.
         if verdict is Verdict.CONFIRMED:
             self._observer.deliver(InterruptionConfirmed(turn.number))
             self._announce(turn)
-            if turn.ended_clock_s is not None:
-                self._observer.speech_stopped(turn)
         else:
             self._observer.deliver(InterruptionRejected(turn.number))
             turn.doubted = judged if judged.awaited else None
@@ -305,6 +332,7 @@ class Listener:
             else:
                 self._endpointer.reset()
                 self._finish_hearing(turn, turn.last_speech, self._sound.received)
+                self.deliver_in_order(TurnEnded(turn.number, ""))
         elif turn.doubted is not None:
             turn.text = ""
             self._events.go_on()
@@ -316,11 +344,14 @@ class Listener:
         self._observer.interruption_judged(turn, True)
         self._observer.deliver(InterruptionConfirmed(turn.number))
         self._announce(turn)
-        self._observer.speech_stopped(turn)
         self._events.end(turn)
 
+    def _partial(self, turn: UserTurn, transcript: Transcript) -> None:
+        self._heard(turn, transcript)
+        self._weigh(turn, transcript)
+
     def _heard(self, turn: UserTurn, transcript: Transcript) -> None:
-        turn.partial = transcript
+        turn.newest = transcript
         if turn.interruption is not None:
             text, final, guessed = transcript.text, transcript.is_final, self._guessed(transcript)
             self._decide(turn, turn.interruption.hear(text, final=final, guessed=guessed))
@@ -337,51 +368,26 @@ class Listener:
             final = transcript.is_final
             self._act_all(self._endpointer.hear(transcript.text, transcript.confidence, final=final))
 
-    async def _attend(self, turn: UserTurn) -> None:
-        """Own one utterance's recognition, from its first sound to its final transcript."""
-        try:
-            async with turn.utterance:
-                while (ask := await turn.asked.get()) is Ask.FLUSH:
-                    await self._flush(turn)
-                if ask is Ask.FINISH:
-                    await self._finish(turn)
-        except GoAssistError as error:
-            self._observer.recognition_failed(turn, error)
-            if self._turn is turn:
-                self._end(turn.last_speech, self._sound.received)
-                self._endpointer.reset()
-            self._conclude(turn, turn.transcript)
+    def _paused(self, turn: UserTurn, transcript: Transcript) -> None:
+        if turn.interruption is None:
+            self.deliver_in_order(SpeechPaused(turn.number, transcript.text))
+        self._weigh(turn, transcript)
 
-    async def _flush(self, turn: UserTurn) -> None:
-        pause = turn.pauses
-        transcript = await turn.utterance.flush()
-        if pause == turn.pauses:
-            turn.transcript = transcript
-            self._heard(turn, transcript)
-            if turn.interruption is None:
-                self.deliver_in_order(SpeechPaused(turn.number, transcript.text))
-            self._weigh(turn, transcript)
-
-    async def _finish(self, turn: UserTurn) -> None:
-        # The flush of the pause that ended the turn has heard all its words: nobody waits for the END's answer.
-        if turn.transcript is not None:
-            self._conclude(turn, turn.transcript)
-            await turn.utterance.finish()
-        else:
-            transcript = await turn.utterance.finish()
-            self._heard(turn, transcript)
-            self._conclude(turn, transcript)
+    def _fail(self, turn: UserTurn, error: GoAssistError) -> None:
+        self._observer.recognition_failed(turn, error)
+        if self._turn is turn:
+            self._end(turn.last_speech, self._sound.received)
+            self._endpointer.reset()
 
     def _conclude(self, turn: UserTurn, transcript: Transcript | None) -> None:
         """The turn's text is known for good; without a transcript it has none."""
         text = transcript.text if transcript is not None else ""
         guessed = transcript is not None and self._guessed(transcript)
+        doubted, turn.doubted = turn.doubted, None
         if turn.interruption is not None:
             self._decide(turn, turn.interruption.conclude(text, guessed=guessed))
         elif (
-            turn.doubted is not None
-            and self._turn is None
-            and turn.doubted.conclude(text, guessed=guessed) is Verdict.CONFIRMED
+            doubted is not None and self._turn is None and doubted.conclude(text, guessed=guessed) is Verdict.CONFIRMED
         ):
             self._interrupt_late(turn, text)
         if turn.text is None:

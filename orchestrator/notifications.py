@@ -4,13 +4,15 @@ Times are milliseconds of the session's audio clock. Responses and items carry t
 wire layer keeps no conversation of its own.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from orchestrator.core.history import Item
 
-ResponseStatus = Literal["completed", "cancelled", "failed"]
+ResponseStatus = Literal["completed", "cancelled", "failed", "incomplete"]
 CancelReason = Literal["turn_detected", "client_cancelled"]
+Reason = CancelReason | Literal["max_output_tokens"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +107,16 @@ class ItemTruncated:
 
 @dataclass(frozen=True, slots=True)
 class ResponseStarted:
-    """The agent begins a response, whose output is the assistant item `item_id`."""
+    """The agent begins a response, whose output is the assistant item `item_id`.
+
+    `metadata` is what the client gave with its request, to know the response by.
+    """
 
     response_id: str
     item_id: str
     previous_item_id: str | None
     modality: Literal["audio", "text"]
+    metadata: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +140,7 @@ class ResponseAudio:
 
 @dataclass(frozen=True, slots=True)
 class ResponseFinished:
-    """The response ended. `text` is all that was generated; for `cancelled` the reason is given."""
+    """The response ended. `text` is all that was generated; `cancelled` and `incomplete` have a reason."""
 
     response_id: str
     item_id: str
@@ -142,7 +148,7 @@ class ResponseFinished:
     text: str
     input_tokens: int
     output_tokens: int
-    reason: CancelReason | None = None
+    reason: Reason | None = None
     error_code: str | None = None
     error_message: str | None = None
 

@@ -91,6 +91,7 @@ class Response:
         self.input_tokens = 0
         self.output_tokens = 0
         self.generated = False  # the text is complete
+        self.cut_short = False  # because it had reached its limit of tokens
         self.speculative = held
         self.timings = Timings(clock())
         self._messages = messages
@@ -101,6 +102,7 @@ class Response:
         self._on_audio = on_audio
         self._clock = clock
         self._held_audio: list[AudioChunk] = []
+        self._silenced = False
         self._released = asyncio.Event()
         if not held:
             self._released.set()
@@ -119,6 +121,10 @@ class Response:
         for chunk in self._held_audio:
             self._play(chunk)
         self._held_audio.clear()
+
+    def silence(self) -> None:
+        """Let nothing out any more: what the models have sent may still be read while they are cancelled."""
+        self._silenced = True
 
     async def run(self) -> None:
         """Generate and speak until all sound is handed over. Raises GoAssistError when a model fails."""
@@ -143,12 +149,12 @@ class Response:
                 if self.timings.first_text is None:
                     self.timings.first_text = self._clock()
                 self.text += delta
-                if self._released.is_set():
+                if self._released.is_set() and not self._silenced:
                     self._on_text(delta)
                 for phrase in splitter.push(delta):
                     await self._phrases.put(phrase)
         self.input_tokens, self.output_tokens = generation.input_tokens, generation.output_tokens
-        self.generated = True
+        self.generated, self.cut_short = True, generation.finish_reason == "length"
         for phrase in splitter.finish():
             await self._phrases.put(phrase)
         await self._phrases.put(None)
@@ -181,5 +187,7 @@ class Response:
                     await self._output.room()
 
     def _play(self, chunk: AudioChunk) -> None:
+        if self._silenced:
+            return
         self._on_audio(chunk)
         self._output.write(chunk.pcm16, chunk.sample_rate)

@@ -8,14 +8,15 @@ import asyncio
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import assert_never
 
 from orchestrator import notifications as told
 from orchestrator.config import SessionConfig
 from orchestrator.core import events as core
+from orchestrator.core.actions import MAX_KEPT_EVENTS
 from orchestrator.core.conversation import Conversation
 from orchestrator.core.experience import Experience
 from orchestrator.core.history import History, Item, Modality
@@ -32,9 +33,20 @@ from orchestrator.turn_rules import endpointing_rules, policy
 from orchestrator.user_turn import UserTurn
 from orchestrator.vad import SAMPLE_RATE, VoiceDetector
 
+_ACTIVE = "a response is being made already: wait until it is done, or cancel it"
+_ACTIVE_CODE = "conversation_already_has_active_response"
+
 
 class _ClosedError(Exception):
     """Leaves the task group, which cancels what is left in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What a client wants of a response."""
+
+    config: SessionConfig
+    metadata: Mapping[str, str] | None
 
 
 class Session:
@@ -50,8 +62,10 @@ class Session:
         output: AudioOutput,
         notify: Callable[[told.Notification], None],
         experience: Experience | None = None,
+        client_plays: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`client_plays`: it is sent sound as fast as it is made, and what `output` plays is a guess: a WebSocket."""
         self.id = session_id
         self.config = config
         self.history = History()
@@ -66,9 +80,9 @@ class Session:
         self._events: deque[core.Event] = deque()
         self._delivering = False
         self._turns = 0
-        self._user_turn: UserTurn | None = None  # begun last and not committed or forgotten
-        self._turn_end: TurnEnd | None = None
-        self._requested = config  # the configuration of the response that was requested last
+        self._ended: dict[int, tuple[UserTurn, TurnEnd]] = {}  # the user's last turns
+        self._client_plays = client_plays
+        self._requests: dict[int, _Request] = {}  # by the turn that the response is to have
         self._cancel_reason: told.CancelReason = "turn_detected"
         self._recollection = Recollection(self.history, models.llm, tasks=self._tasks, notify=notify)
         self._speaker = Speaker(
@@ -118,10 +132,9 @@ class Session:
         if self.close_reason is None:
             self._listener.audio_received(pcm16_16k)
 
-    @property
-    def behind(self) -> bool:
-        """Whether sound was received that is still to be judged, so that a commit now would miss it."""
-        return self._listener.behind
+    async def caught_up(self) -> None:
+        """Return once all sound received has been judged: a commit before would miss some of it."""
+        await self._listener.caught_up()
 
     def playback_started(self, turn: int) -> None:
         """The output sent the first sample of a response."""
@@ -172,27 +185,48 @@ class Session:
         try:
             self.history.delete(item_id)
         except KeyError as error:
-            raise InvalidRequestError(f"there is no item {item_id!r}", param="item_id") from error
+            raise InvalidRequestError(
+                f"there is no item {item_id!r}", param="item_id", code="item_delete_invalid_item_id"
+            ) from error
         self._notify(told.ItemDeleted(item_id))
 
     def truncate_item(self, item_id: str, audio_end_ms: int) -> None:
         """Keep of the latest answer what its first `audio_end_ms` say: the client has played no more."""
         self._speaker.keep_heard(item_id, audio_end_ms / 1000)
 
-    def request_response(self, *, instructions: str | None = None, modality: Modality | None = None) -> None:
-        """Answer the conversation as it stands, after the transcripts that are still awaited."""
-        self._requested = replace(
+    def request_response(
+        self,
+        *,
+        instructions: str | None = None,
+        modality: Modality | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        """Answer the conversation as it stands, after the transcripts that are still awaited.
+
+        What is complete is played to its end first. While a response is being made InvalidRequestError refuses another.
+        """
+        if self._speaker.generating:
+            raise InvalidRequestError(_ACTIVE, code=_ACTIVE_CODE)
+        if self._client_plays:
+            self._speaker.finish_playing()
+        config = replace(
             self.config,
             instructions=self.config.instructions if instructions is None else instructions,
             modality=modality or self.config.modality,
         )
-        self._listener.deliver_in_order(core.ResponseRequested(self.next_turn()))
+        turn = self.next_turn()
+        self._requests[turn] = _Request(config, metadata)
+        self._listener.deliver_in_order(core.ResponseRequested(turn))
 
     def cancel_response(self, response_id: str | None = None) -> None:
         """Silence and cancel the response of that id, or whichever there is."""
         current = self._speaker.response_id
         if current is None or response_id not in (None, current):
-            raise InvalidRequestError("there is no such active response to cancel", param="response_id")
+            raise InvalidRequestError(
+                "Cancellation failed: there is no such active response",
+                param="response_id",
+                code="response_cancel_not_active",
+            )
         self._cancel_reason = "client_cancelled"
         self.deliver(core.CancelRequested())
         self._cancel_reason = "turn_detected"
@@ -205,7 +239,9 @@ class Session:
     def commit_audio(self) -> None:
         """The user's utterance is over (push-to-talk)."""
         if not self._listener.commit():
-            raise InvalidRequestError("there is no speech to commit in the input audio buffer")
+            raise InvalidRequestError(
+                "there is no speech to commit in the input audio buffer", code="input_audio_buffer_commit_empty"
+            )
 
     def clear_audio(self) -> None:
         """Forget what the user has said since the last turn (push-to-talk)."""
@@ -231,7 +267,6 @@ class Session:
 
     def speech_started(self, turn: UserTurn) -> None:
         """The user speaks to the agent."""
-        self._user_turn = turn
         self._notify(told.SpeechStarted(self._user_item_id(turn.number), turn.began_at * 1000 // SAMPLE_RATE))
 
     def speech_stopped(self, turn: UserTurn) -> None:
@@ -251,8 +286,10 @@ class Session:
         """The turn's text is known; its TurnEnd event follows."""
         now = self._clock()
         decided = turn.ended_clock_s if turn.ended_clock_s is not None else now
-        self._turn_end = TurnEnd(decided - (turn.ended_at - turn.last_speech) / SAMPLE_RATE, decided, now)
-        self._user_turn = turn
+        end = TurnEnd(decided - (turn.ended_at - turn.last_speech) / SAMPLE_RATE, decided, now)
+        self._ended[turn.number] = turn, end
+        if len(self._ended) > MAX_KEPT_EVENTS:
+            del self._ended[min(self._ended)]
 
     def interruption_judged(self, turn: UserTurn, confirmed: bool) -> None:
         """Whether speech that paused the agent was meant for it."""
@@ -290,8 +327,10 @@ class Session:
             case core.CommitUserTurn(turn, text):
                 self._commit(turn, text)
             case core.StartResponse(turn):
-                config = self._economy.config(self.config if self._answers_speech(turn) else self._requested)
-                self._speaker.start(turn, self._messages(config), config, self._end_of(turn))
+                self._start(turn)
+            case core.RefuseResponse(turn):
+                self._request_of(turn)
+                self._notify(told.Failed(_ACTIVE_CODE, _ACTIVE, "invalid_request_error"))
             case core.ReleaseResponse(turn):
                 self._economy.speculated(wasted=False)
                 self._speaker.release(turn, self._end_of(turn))
@@ -306,15 +345,27 @@ class Session:
             case core.ReportFailure(turn):
                 self._speaker.report(turn)
             case core.CloseSession():
+                self._listener.close()
                 self._closed.set()
             case _:
                 assert_never(command)
+
+    def _start(self, turn: int) -> None:
+        request = self._request_of(turn) or _Request(self.config, None)
+        config = self._economy.config(request.config)
+        self._speaker.start(turn, self._messages(config), config, self._end_of(turn), request.metadata)
+
+    def _request_of(self, turn: int) -> _Request | None:
+        """The request of that turn, if there is one; earlier ones will not be served any more."""
+        request = self._requests.get(turn)
+        self._requests = {number: each for number, each in self._requests.items() if number > turn}
+        return request
 
     def _commit(self, turn: int, text: str) -> None:
         item = Item(self._user_item_id(turn), "user", text, "audio")
         self.history.add(item)
         previous = self.history.previous_id(item.id)
-        audio_s = self._user_turn.audio_s if self._answers_speech(turn) and self._user_turn is not None else 0.0
+        audio_s = self._ended[turn][0].audio_s if turn in self._ended else 0.0
         self._notify(told.AudioCommitted(item.id, previous))
         self._notify(told.ItemAdded(item, previous, done=False))
         self._notify(told.TranscriptCompleted(item.id, text, audio_s))
@@ -327,11 +378,8 @@ class Session:
         """The chat so far, and what was said and is not in it yet."""
         return partial(self._recollection.messages, config.instructions, (*self.history, *said))
 
-    def _answers_speech(self, turn: int) -> bool:
-        return self._user_turn is not None and self._user_turn.number == turn
-
     def _end_of(self, turn: int) -> TurnEnd | None:
-        return self._turn_end if self._answers_speech(turn) else None
+        return self._ended[turn][1] if turn in self._ended else None
 
     def _user_item_id(self, turn: int) -> str:
         return f"item_{self._tag}_{turn}u"

@@ -1,7 +1,7 @@
 """The speaking side of a session: the response that is heard, the one that is held, and what of it was heard."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestrator import notifications as told
@@ -38,8 +38,10 @@ class Answer:
     item_id: str
     end: TurnEnd | None
     task: asyncio.Task[None] | None = None
+    complete: bool = False  # the client was told that it is
     playing: bool = False  # its first sample was sent
     heard_s: float = 0.0  # how much was played when it was cancelled
+    cut_s: float | None = None  # how much was played by the client's own account
     reason: told.CancelReason | None = None  # it is being cancelled
     error: GoAssistError | None = None
 
@@ -78,6 +80,12 @@ class Speaker:
         return self._answer.response_id if self._answer is not None else None
 
     @property
+    def generating(self) -> bool:
+        """Whether there is a response that is neither complete nor being cancelled."""
+        answer = self._answer
+        return answer is not None and not answer.complete and answer.reason is None
+
+    @property
     def busy(self) -> bool:
         """Whether a response is being generated or played."""
         return self._answer is not None
@@ -100,10 +108,17 @@ class Speaker:
             task.cancel()
             self._notify(told.SpeculationDropped(turn, len(response.text), response.held_audio_s))
 
-    def start(self, turn: int, messages: Messages, config: SessionConfig, end: TurnEnd | None) -> None:
-        """Begin a response that is heard as soon as it has sound."""
+    def start(
+        self,
+        turn: int,
+        messages: Messages,
+        config: SessionConfig,
+        end: TurnEnd | None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        """Begin a response that is heard as soon as it has sound; `metadata` goes with it to the client."""
         response = self._response(turn, messages, config, held=False)
-        self._announce(response, end).task = self._task(response, f"answer turn {turn}")
+        self._announce(response, end, metadata).task = self._task(response, f"answer turn {turn}")
 
     def release(self, turn: int, end: TurnEnd | None) -> None:
         """Let the held response be heard."""
@@ -126,13 +141,16 @@ class Speaker:
         """Silence the response at once and cancel its streams; ResponseCancelled follows."""
         answer = self._current(turn)
         answer.reason = reason
+        answer.response.silence()
         answer.heard_s = self._output.played_s
         self._output.clear()
         if answer.playing:
             self._echo_until = self._clock() + ECHO_S
             self._notify(told.OutputAudioCleared(answer.response_id))
-        else:
-            self._history.set_text(answer.item_id, "")
+        elif not answer.complete:
+            self._set_text(answer, "")
+        elif answer.response.config.modality == "audio":
+            self._keep_heard(answer)
         assert answer.task is not None
         if answer.task.done():
             self._cancelled(answer)
@@ -144,18 +162,45 @@ class Speaker:
         answer = self._latest
         assert answer is not None
         assert answer.response.turn == turn
-        self.keep_heard(answer.item_id, answer.heard_s)
+        self._keep_heard(answer)
 
     def keep_heard(self, item_id: str, heard_s: float) -> None:
-        """Reduce the latest answer's item to the words of its first `heard_s` seconds; no other can be reduced."""
+        """Reduce the latest answer's item to the words of its first `heard_s` seconds; no other can be reduced.
+
+        The client played them: what the server thinks was heard counts no more.
+        """
         answer = self._latest
-        if answer is None or answer.item_id != item_id:
+        if answer is None or answer.item_id != item_id or item_id not in self._history:
             raise InvalidRequestError(
-                f"only the latest answer can be truncated, {item_id!r} is not it", param="item_id"
+                f"only the latest answer can be truncated, {item_id!r} is not it",
+                param="item_id",
+                code="item_truncate_invalid_item_id",
             )
+        answer.cut_s = heard_s
+        self._truncate(answer, heard_s)
+
+    def _keep_heard(self, answer: Answer) -> None:
+        if answer.cut_s is None and answer.item_id in self._history:
+            self._truncate(answer, answer.heard_s)
+
+    def _truncate(self, answer: Answer, heard_s: float) -> None:
         text = answer.response.heard.text(heard_s)
-        self._history.set_text(item_id, text)
-        self._notify(told.ItemTruncated(item_id, round(heard_s * 1000), text))
+        self._set_text(answer, text)
+        self._notify(told.ItemTruncated(answer.item_id, round(heard_s * 1000), text))
+
+    def _set_text(self, answer: Answer, text: str) -> None:
+        """The client may have deleted the item."""
+        if answer.item_id in self._history:
+            if answer.cut_s is not None:
+                text = answer.response.heard.text(answer.cut_s)
+            self._history.set_text(answer.item_id, text)
+
+    def finish_playing(self) -> None:
+        """The client plays what it was sent by itself: nobody need wait until it has."""
+        if self._answer is not None and self._answer.complete:
+            turn = self._answer.response.turn
+            self._output.clear()
+            self.playback_finished(turn)
 
     def report(self, turn: int) -> None:
         """Tell the client why the response failed."""
@@ -200,14 +245,14 @@ class Speaker:
             held=held,
         )
 
-    def _announce(self, response: Response, end: TurnEnd | None) -> Answer:
+    def _announce(self, response: Response, end: TurnEnd | None, metadata: Mapping[str, str] | None = None) -> Answer:
         turn = response.turn
         answer = Answer(response, f"resp_{self._tag}_{turn}", f"item_{self._tag}_{turn}a", end)
         self._answer = self._latest = answer
         item = Item(answer.item_id, "assistant", "", response.config.modality, complete=False)
         self._history.add(item)
         previous = self._history.previous_id(item.id)
-        self._notify(told.ResponseStarted(answer.response_id, item.id, previous, response.config.modality))
+        self._notify(told.ResponseStarted(answer.response_id, item.id, previous, response.config.modality, metadata))
         self._output.begin(turn)
         return answer
 
@@ -235,16 +280,14 @@ class Speaker:
         try:
             await response.run()
         except GoAssistError as error:
-            answer = self._answer_of(response)
-            if answer is None or answer.reason is None:
-                self._failed(response, error)
+            self._failed(response, error)
         else:
             answer = self._answer_of(response)
-            assert answer is not None
-            if answer.reason is not None:
+            if answer is None or answer.reason is not None:
                 return
-            self._history.set_text(answer.item_id, response.text)
-            self._finished(answer, "completed")
+            self._set_text(answer, response.text)
+            self._finished(answer, "incomplete" if response.cut_short else "completed")
+            self._deliver(core.ResponseCompleted(response.turn))
             self._output.end()
 
     def _ended(self, response: Response) -> None:
@@ -256,20 +299,27 @@ class Speaker:
 
     def _failed(self, response: Response, error: GoAssistError) -> None:
         answer = self._answer_of(response)
-        if answer is not None:
+        if answer is None:
+            # One that was dropped may fail late, while another of the same turn is held or heard.
+            if self._held is None or self._held[0] is not response:
+                return
+        elif answer.reason is not None:
+            return
+        else:
             answer.error = error
             self._finished(answer, "failed")
             if answer.playing:
                 # What was synthesised is spoken to its end; then the turn is over.
-                self._history.set_text(answer.item_id, response.heard.text(response.heard.duration_s))
+                self._set_text(answer, response.heard.text(response.heard.duration_s))
                 self._output.end()
             else:
-                self._history.set_text(answer.item_id, "")
+                self._set_text(answer, "")
                 self._output.clear()
         self._deliver(core.ResponseFailed(response.turn))
 
     def _finished(self, answer: Answer, status: told.ResponseStatus) -> None:
         response, error = answer.response, answer.error
+        answer.complete = True
         self._notify(
             told.ResponseFinished(
                 answer.response_id,
@@ -278,7 +328,7 @@ class Speaker:
                 response.text,
                 response.input_tokens,
                 response.output_tokens,
-                answer.reason,
+                "max_output_tokens" if status == "incomplete" else answer.reason,
                 error.code if error is not None else None,
                 str(error) if error is not None else None,
             )

@@ -41,6 +41,6 @@ class UserEvents:
                 if first.text is None:
                     return
                 self._concluded(first)
-                first = TurnEnded(first.number, first.text)
+                first = TurnEnded(first.number, first.text, first.by_client)
             self._waiting.popleft()
             self._deliver(first)

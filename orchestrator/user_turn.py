@@ -1,21 +1,11 @@
-"""One utterance of the user, and what its recognition is asked for."""
+"""One utterance of the user."""
 
-import asyncio
 from dataclasses import dataclass, field
-from enum import Enum, auto
 
 from orchestrator.core.endpointing_rules import SAMPLE_RATE
 from orchestrator.core.interruption import Interruption
-from orchestrator.echoed_beginning import EchoedBeginning
-from orchestrator.triton.asr import Transcript, Utterance
-
-
-class Ask(Enum):
-    """What a turn's task is asked to do with the recogniser."""
-
-    FLUSH = auto()
-    FINISH = auto()
-    DROP = auto()
+from orchestrator.recognition import Recognition
+from orchestrator.triton.asr import Transcript
 
 
 @dataclass(slots=True, eq=False)
@@ -24,17 +14,14 @@ class UserTurn:
 
     number: int
     began_at: int
-    utterance: Utterance
-    asked: asyncio.Queue[Ask] = field(default_factory=asyncio.Queue)
-    pauses: int = 0  # pauses and resumptions so far: tells whether a flush is still current
-    partial: Transcript | None = None  # the newest
-    transcript: Transcript | None = None  # of all the speech so far, made in the present pause
+    recognition: Recognition = field(init=False)
+    newest: Transcript | None = None  # partial or final
     interruption: Interruption | None = None
     doubted: Interruption | None = None  # the same after it was rejected before the words came, which still may
     not_echo: int = 0  # windows of voice in it that are not the agent's own
-    kept: EchoedBeginning | None = None  # sound that the recogniser is still to get
     announced: bool = False  # the client knows that speech began
     last_speech: int = 0
+    by_client: bool = False  # the client ended it, and will ask for an answer where it wants one
     ended_at: int = 0
     ended_clock_s: float | None = None
     text: str | None = None  # the final transcript's

@@ -39,6 +39,10 @@ class Heard:
     partials: int = 0
     turns: int = 0
 
+    @property
+    def ended(self) -> list[str]:
+        return [each for each in self.told if each.startswith("ended: ") and each != "ended: "]
+
     def next_turn(self) -> int:
         self.turns += 1
         return self.turns
@@ -147,6 +151,17 @@ async def test_one_word_is_meant_where_it_is_the_rest_of_the_turn_that_has_just_
     assert heard.verdicts == [meant]
 
 
+async def test_a_recording_that_comes_all_at_once_is_heard_as_it_was_spoken(triton: RunningTriton) -> None:
+    heard = Heard()
+    sentences = [recording("what_time_is_it.wav"), recording("what_is_your_name.wav")]
+    async with listening(triton, heard, Rules(fixed_ms=500)) as listener:
+        listener.audio_received(QUIET * 25 + (QUIET * 40).join([*sentences, b""]))
+        async with asyncio.timeout(10):
+            await listener.caught_up()
+        await be_quiet_until(listener, lambda: len(heard.ended) == 2)
+    assert heard.ended == ["ended: what time is it", "ended: what is your name"]
+
+
 async def test_the_recogniser_has_the_sound_before_it_is_asked_about_the_pause(
     triton: RunningTriton, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -155,7 +170,7 @@ async def test_the_recogniser_has_the_sound_before_it_is_asked_about_the_pause(
     async with listening(triton, heard, Rules(pause_ms=20_000, fixed_ms=20_000)) as listener:
         await say(listener, QUIET * 25 + recording("what_time_is_it.wav"))
         await be_quiet_until(listener, lambda: heard.partials > 0)
-    assert heard.told == ["started"], "it was not asked yet"
+        assert heard.told == ["started"], "it was not asked yet"
 
 
 async def test_the_end_of_turn_model_is_asked_before_the_silence_is_a_pause(

@@ -1,8 +1,5 @@
 """orchestrator/user_events.py: what waits for a transcript, and what does not."""
 
-from types import SimpleNamespace
-from typing import Any, cast
-
 from orchestrator.core.events import Event, SpeechResumed, SpeechStarted, TurnEnded
 from orchestrator.user_events import MAX_WAITING, UserEvents
 from orchestrator.user_turn import UserTurn
@@ -17,7 +14,7 @@ class Told:
 
 
 def turn(number: int) -> UserTurn:
-    return UserTurn(number, 0, cast(Any, SimpleNamespace()))
+    return UserTurn(number, 0)
 
 
 def test_what_was_done_after_a_turns_end_waits_for_its_text() -> None:

@@ -3,12 +3,14 @@
 from dataclasses import replace
 
 from orchestrator.core.events import (
+    CancelRequested,
     CancelResponse,
     Command,
     CommitUserTurn,
     DropSpeculation,
     Event,
     PausePlayout,
+    RefuseResponse,
     ReleaseResponse,
     ReportFailure,
     ResumePlayout,
@@ -65,6 +67,20 @@ def play(memory: Memory, event: Event) -> Outcome:
     return replace(memory, unanswered=False), []
 
 
+def complete(memory: Memory, event: Event) -> Outcome:
+    return replace(memory, complete=True), []
+
+
+def await_response(memory: Memory, event: Event) -> Outcome:
+    turn = turn_of(event)
+    return replace(memory, awaited=turn, latest=turn), []
+
+
+def refuse(memory: Memory, event: Event) -> Outcome:
+    turn = turn_of(event)
+    return replace(memory, latest=turn), [RefuseResponse(turn)]
+
+
 def finish(memory: Memory, event: Event) -> Outcome:
     return replace(memory, response=None, paused=False, unanswered=False), []
 
@@ -74,7 +90,7 @@ def fail(memory: Memory, event: Event) -> Outcome:
 
 
 def report(memory: Memory, event: Event) -> Outcome:
-    return memory, [ReportFailure(turn_of(event))]
+    return replace(memory, complete=True), [ReportFailure(turn_of(event))]
 
 
 def pause(memory: Memory, event: Event) -> Outcome:
@@ -98,13 +114,16 @@ def overtake(memory: Memory, event: Event) -> Outcome:
 
 def cancel(memory: Memory, event: Event) -> Outcome:
     assert memory.response is not None
-    return replace(memory, paused=False, unanswered=False), [CancelResponse(memory.response)]
+    # Who speaks is answered by what is said now; what a client asked for, it still wants.
+    awaited = memory.awaited if isinstance(event, CancelRequested) else None
+    return replace(memory, paused=False, unanswered=False, awaited=awaited), [CancelResponse(memory.response)]
 
 
 def cancel_heard(memory: Memory, event: Event) -> Outcome:
     assert memory.response is not None
     turn = memory.response
-    return replace(memory, paused=False, unanswered=False), [CancelResponse(turn), TruncateHistory(turn)]
+    memory, commands = cancel(memory, event)
+    return memory, [*commands, TruncateHistory(turn)]
 
 
 def cancel_and_keep(memory: Memory, event: Event) -> Outcome:
@@ -131,6 +150,8 @@ def _answering(memory: Memory, turn: int) -> Memory:
         utterance=None if memory.utterance == turn else memory.utterance,
         speculation=None,
         response=turn,
+        complete=False,
+        awaited=None if memory.awaited == turn else memory.awaited,
         unanswered=False,
         latest=max(memory.latest, turn),
     )

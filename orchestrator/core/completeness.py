@@ -72,6 +72,9 @@ _DIGITS = {"zero", "oh", "one", "two", "three", "four", "five", "six", "seven", 
 _DIGITS |= {"eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"}
 _DIGITS |= {"twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety", "hundred", "thousand"}
 
+# After a house's number more of the address may follow.
+_STREETS = {"street", "road", "avenue", "lane", "boulevard", "highway"}
+
 # A question begins with a question word or one of these, a request with a verb, whatever calls or greets before it.
 _ASKING = _QUESTION_WORDS | _INVERTED | {"what're", "how's", "when's"}
 _REQUESTS = {"tell", "show", "give", "play", "set", "turn", "stop", "repeat", "say", "read", "open", "close", "call"}
@@ -80,6 +83,9 @@ _BEFORE = {"so", "and", "hey", "hello", "hi", "okay", "ok", "please", "well", "b
 _THANKS = {"thanks", "thank", "goodbye", "bye"}
 # Of so many words at most; the longer, the likelier there is another clause.
 _LONGEST_QUESTION, _LONGEST_REQUEST = 7, 4
+
+# Things that are named one after another have so many words at most.
+_LONGEST_ITEM = 3
 
 # Alone they begin a sentence.
 _OPENERS = {"so", "then", "well", "now", "actually", "basically", "anyway", "however", "first", "finally"}
@@ -110,6 +116,8 @@ def completeness(text: str, *, english: bool = True) -> Completeness:
     if not english or _in_another_script(text):
         return _COMPLETE if ended else _UNCLEAR
     by_words = _by_words(words)
+    if by_words is _COMPLETE and _is_open_list(text):
+        return _UNCLEAR
     if ended and by_words is _UNCLEAR:
         return _COMPLETE
     return by_words
@@ -138,6 +146,8 @@ def _by_words(words: list[str]) -> Completeness:
     last, previous, ending = words[-1], words[-2] if len(words) > 1 else "", " ".join(words[-2:])
     if _is_dictated(last):
         return _DICTATED if _is_dictated(previous) or (last.isdigit() and not previous) else _UNCLEAR
+    if last in _STREETS and any(_is_dictated(word) for word in words[-4:-1]):
+        return _DICTATED
     if ending in _WHOLE_ENDINGS:
         return _COMPLETE
     if ending in _OPEN_ENDINGS or last in _ALWAYS_OPEN:
@@ -189,6 +199,14 @@ def _by_words(words: list[str]) -> Completeness:
     if last in _QUESTION_WORDS | {"though", "really", "maybe"}:
         return _UNCLEAR
     return _COMPLETE if len(words) >= 3 or words[0] in _WHOLE or last in _WHOLE else _UNCLEAR
+
+
+def _is_open_list(text: str) -> bool:
+    """Whether `text` ends in things named one after another, the last of them without 'and': 'milk, eggs, butter'."""
+    *before, item, last = [words_of(part) for part in text.split(",")] if text.count(",") > 1 else [[], [], []]
+    if not before or not all(0 < len(words) <= _LONGEST_ITEM for words in (item, last)):
+        return False
+    return not {item[0], last[0]} & (_CONJUNCTIONS | _BEFORE | _OPENERS | _WHOLE | _THANKS | _PRONOUNS)
 
 
 def _begins_a_clause(words: list[str]) -> bool:

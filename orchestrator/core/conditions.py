@@ -1,6 +1,6 @@
 """When a row of the conversation's table holds. The docstrings are the labels of its diagram."""
 
-from orchestrator.core.events import Event, SpeechPaused, TurnEnded, turn_of
+from orchestrator.core.events import Event, SpeechPaused, SpeechStarted, TurnEnded, turn_of
 from orchestrator.core.memory import Memory
 from orchestrator.core.words import same_words
 
@@ -13,6 +13,16 @@ def always(memory: Memory, event: Event) -> bool:
 def new_turn(memory: Memory, event: Event) -> bool:
     """new turn"""
     return turn_of(event) > memory.latest
+
+
+def requested(memory: Memory, event: Event) -> bool:
+    """new turn, or awaited"""
+    return new_turn(memory, event) or turn_of(event) == memory.awaited
+
+
+def only_playing(memory: Memory, event: Event) -> bool:
+    """new turn, the response is complete"""
+    return memory.complete and memory.awaited is None and new_turn(memory, event)
 
 
 def interrupting(memory: Memory, event: Event) -> bool:
@@ -61,14 +71,20 @@ def foreseen(memory: Memory, event: Event) -> bool:
 
 
 def answerable(memory: Memory, event: Event) -> bool:
-    """words"""
-    return memory.policy.create_response and with_words(memory, event)
+    """words, for an automatic response"""
+    assert isinstance(event, TurnEnded)
+    return memory.policy.create_response and not event.by_client and with_words(memory, event)
 
 
 def with_words(memory: Memory, event: Event) -> bool:
-    """words, no automatic response"""
+    """words"""
     assert isinstance(event, TurnEnded)
     return of_utterance(memory, event) and bool(event.text.strip())
+
+
+def of_kept_speech(memory: Memory, event: Event) -> bool:
+    """of speech that was kept"""
+    return any(isinstance(kept, SpeechStarted) and kept.turn == turn_of(event) for kept in memory.kept)
 
 
 def interrupting_words(memory: Memory, event: Event) -> bool:

@@ -58,7 +58,7 @@ def _first_kept(items: Sequence[Item], cost: Callable[[str], int], room: int) ->
 
 
 def _clipped(item: Item, cost: Callable[[str], int], most: int) -> Item:
-    tokens = cost(item.text)
-    if tokens <= most:
-        return item
-    return replace(item, text=item.text[: len(item.text) * most // tokens] + "…")
+    text = item.text
+    while (tokens := cost(text)) > most:  # again where its beginning is denser than the rest
+        text = text[: len(text) * most // tokens]
+    return item if text == item.text else replace(item, text=text + "…")

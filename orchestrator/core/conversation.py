@@ -23,6 +23,7 @@ from orchestrator.core.events import (
     PlaybackFinished,
     PlaybackStarted,
     ResponseCancelled,
+    ResponseCompleted,
     ResponseFailed,
     ResponseRequested,
     SpeechPaused,
@@ -49,7 +50,7 @@ _IDLE, _LISTENING, _THINKING, _SPEAKING, _INTERRUPTED = State
 
 TABLE: tuple[Row, ...] = (
     Row(_IDLE, SpeechStarted, when.new_turn, do.open_utterance, _LISTENING),
-    Row(_IDLE, ResponseRequested, when.new_turn, do.start, _THINKING),
+    Row(_IDLE, ResponseRequested, when.requested, do.start, _THINKING),
     #
     Row(_LISTENING, SpeechStarted, when.new_turn, do.open_utterance, _LISTENING),
     Row(_LISTENING, SpeechPaused, when.worth_speculating, do.speculate, _LISTENING),
@@ -60,16 +61,19 @@ TABLE: tuple[Row, ...] = (
     Row(_LISTENING, TurnEnded, when.with_words, do.commit_only, _LISTENING),
     Row(_LISTENING, TurnEnded, when.still_unanswered, do.start, _THINKING),
     Row(_LISTENING, TurnEnded, when.of_utterance, do.close_utterance, _LISTENING),
-    Row(_LISTENING, ResponseRequested, when.new_turn, do.start, _THINKING),
+    Row(_LISTENING, ResponseRequested, when.requested, do.start, _THINKING),
     #
     Row(_THINKING, PlaybackStarted, when.of_response, do.play, _SPEAKING),
     Row(_THINKING, SpeechStarted, when.interrupting, do.overtake, _INTERRUPTED),
     Row(_THINKING, SpeechStarted, when.uninterruptible, do.keep, _THINKING),
     Row(_THINKING, TurnEnded, when.interrupting_words, do.cancel_and_keep, _INTERRUPTED),
+    Row(_THINKING, TurnEnded, when.of_kept_speech, do.keep, _THINKING),
     Row(_THINKING, TurnEnded, when.uninterruptible, do.keep, _THINKING),
+    Row(_THINKING, ResponseCompleted, when.of_response, do.complete, _THINKING),
     Row(_THINKING, ResponseFailed, when.of_response, do.fail, _LISTENING),
     Row(_THINKING, PlaybackFinished, when.of_response, do.finish, _LISTENING),
-    Row(_THINKING, ResponseRequested, when.new_turn, do.cancel_and_keep, _INTERRUPTED),
+    Row(_THINKING, ResponseRequested, when.only_playing, do.await_response, _THINKING),
+    Row(_THINKING, ResponseRequested, when.new_turn, do.refuse, _THINKING),
     Row(_THINKING, CancelRequested, when.always, do.cancel, _INTERRUPTED),
     #
     Row(_SPEAKING, SpeechStarted, when.interrupting, do.pause, _SPEAKING),
@@ -78,10 +82,13 @@ TABLE: tuple[Row, ...] = (
     Row(_SPEAKING, InterruptionRejected, when.of_pause, do.resume, _SPEAKING),
     Row(_SPEAKING, TurnEnded, when.interrupting_words, do.cancel_heard_and_keep, _INTERRUPTED),
     Row(_SPEAKING, TurnEnded, when.of_pause, do.resume, _SPEAKING),
+    Row(_SPEAKING, TurnEnded, when.of_kept_speech, do.keep, _SPEAKING),
     Row(_SPEAKING, TurnEnded, when.uninterruptible, do.keep, _SPEAKING),
+    Row(_SPEAKING, ResponseCompleted, when.of_response, do.complete, _SPEAKING),
     Row(_SPEAKING, PlaybackFinished, when.of_response, do.finish, _LISTENING),
     Row(_SPEAKING, ResponseFailed, when.of_response, do.report, _SPEAKING),
-    Row(_SPEAKING, ResponseRequested, when.new_turn, do.cancel_heard_and_keep, _INTERRUPTED),
+    Row(_SPEAKING, ResponseRequested, when.only_playing, do.await_response, _SPEAKING),
+    Row(_SPEAKING, ResponseRequested, when.new_turn, do.refuse, _SPEAKING),
     Row(_SPEAKING, CancelRequested, when.always, do.cancel_heard, _INTERRUPTED),
     #
     Row(_INTERRUPTED, ResponseCancelled, when.of_response, do.forget_response, _LISTENING),
@@ -145,4 +152,6 @@ class Conversation:
             kept, self._memory = self._memory.kept, replace(self._memory, kept=())
             for each in kept:
                 commands += self.receive(each)
+        if self.state is State.LISTENING and self._memory.awaited is not None:
+            commands += self.receive(ResponseRequested(self._memory.awaited))
         return commands

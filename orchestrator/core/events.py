@@ -42,10 +42,14 @@ class SpeechResumed:
 
 @dataclass(frozen=True, slots=True)
 class TurnEnded:
-    """The user's utterance is over; `text` is its final transcript, empty where there were no words."""
+    """The user's utterance is over; `text` is its final transcript, empty where there were no words.
+
+    `by_client`: the client ended it, and says by itself whether it is to be answered.
+    """
 
     turn: int
     text: str
+    by_client: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,13 @@ class ResponseRequested:
 @dataclass(frozen=True, slots=True)
 class PlaybackStarted:
     """The first sample of the response has been sent."""
+
+    turn: int
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseCompleted:
+    """The client was told that the response is complete; it may still be played."""
 
     turn: int
 
@@ -114,6 +125,7 @@ Event = (
     | TurnEnded
     | ResponseRequested
     | PlaybackStarted
+    | ResponseCompleted
     | PlaybackFinished
     | ResponseFailed
     | ResponseCancelled
@@ -165,6 +177,13 @@ class CommitUserTurn:
 @dataclass(frozen=True, slots=True)
 class StartResponse:
     """Answer the history as it stands."""
+
+    turn: int
+
+
+@dataclass(frozen=True, slots=True)
+class RefuseResponse:
+    """Another response is under way: tell the client that this one is not begun."""
 
     turn: int
 
@@ -222,6 +241,7 @@ Command = (
     | DropSpeculation
     | CommitUserTurn
     | StartResponse
+    | RefuseResponse
     | ReleaseResponse
     | PausePlayout
     | ResumePlayout

@@ -48,6 +48,9 @@ class History:
     def __len__(self) -> int:
         return len(self._items)
 
+    def __contains__(self, item_id: str) -> bool:
+        return any(item.id == item_id for item in self._items)
+
     def __getitem__(self, item_id: str) -> Item:
         return self._items[self._index(item_id)]
 

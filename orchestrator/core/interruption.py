@@ -100,6 +100,11 @@ class Interruption:
         """Whether the recogniser was asked what was said, and has not answered yet."""
         return self._awaited
 
+    @property
+    def is_speakers(self) -> bool:
+        """Whether it is the speaker's voice, by its sound: neither an echo of the agent nor somebody far away."""
+        return self._voiced >= 2 * self._echo and not self._distant
+
     def expect_words(self) -> None:
         """The recogniser was asked what was said."""
         self._awaited = True
@@ -156,4 +161,4 @@ class Interruption:
         else:
             meant = is_command(self._text) if self._guessed else is_meant(self._text)
         # Of words that are partly an echo nobody can tell who said them.
-        return meant and self._voiced >= 2 * self._echo and not self._distant
+        return meant and self.is_speakers

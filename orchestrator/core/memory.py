@@ -22,6 +22,8 @@ class Memory:
     latest: int = 0  # the highest turn number seen: a number is used once
     utterance: int | None = None  # the turn whose speech has begun and not ended
     response: int | None = None  # the turn that is being answered
+    complete: bool = False  # the client was told that this response is complete: only its playing is left
+    awaited: int | None = None  # the response that was asked for meanwhile, to follow it
     speculation: Speculate | None = None  # the answer that is prepared and held
     paused: bool = False  # playout waits for the verdict on an interruption
     unanswered: bool = False  # the response was cancelled by speech before a sound of it was heard

@@ -16,7 +16,9 @@ _LINE_MARK = re.compile(r"^[ \t]*(?:(?:#{1,6}|[-*+•–]|>+)[ \t]+)+(?:\[[ xX]\
 _NUMBER_MARK = re.compile(r"^[ \t]*\(?(\d{1,3})[.)][ \t]+", re.MULTILINE)
 _SMILEY = re.compile(r"(?<!\S)[:;=]['^-]?[()DPp](?!\S)")
 _TAG = re.compile(r"</?[A-Za-z][^<>]{0,200}>")
-_EMPHASIS = re.compile(r"(?<!\d )\*+|\*+(?! \d)|~+|`+|(?<!\w)_+|_+(?!\w)")
+# A product, '3 * 4' or '3*4', has a sound in every language; emphasis, '**3** 4', has none.
+_PRODUCT = re.compile(r"(?<=\d)([^\S\n]*)\*\1(?=\d)")
+_EMPHASIS = re.compile(r"\*+|~+|`+|(?<!\w)_+|_+(?!\w)")
 _CELL_BORDER = re.compile(r"[ \t]*\|[ \t|]*")
 _LINE_WITHOUT_END = re.compile(r"(?<=[^\s.!?…:;,。！？：；，、])[ \t]*\n\s*(?=\S)")
 _SPACES = re.compile(r"\s+")
@@ -36,7 +38,7 @@ def spoken(text: str) -> str:
     text = _LINE_MARK.sub("", _RULE.sub("", text))
     text = _TAG.sub(" ", _SMILEY.sub("", text))
     text = _NUMBER_MARK.sub(r"\1, ", text)
-    text = _EMPHASIS.sub("", text).replace("_", " ")
+    text = _EMPHASIS.sub("", _PRODUCT.sub(" × ", text)).replace("_", " ")
     if "|" in text:
         text = "\n".join(_CELL_BORDER.sub(", ", line.strip(" \t|")) for line in text.splitlines())
     if not text.isascii():

@@ -55,7 +55,8 @@ class Shared:
 class Call:
     """Carries one session. It is the observer of its WebRTC peer; a WebSocket feeds it by the same methods.
 
-    `send`: where the events go, of a WebSocket; with a peer they go to its data channel.
+    `send`: where the events go, of a WebSocket; with a peer they go to its data channel. `extensions`: with those that
+    the Realtime API does not have.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Call:
         shared: Shared,
         config: SessionConfig,
         send: Callable[[str], None] | None = None,
+        extensions: bool = True,
     ) -> None:
         self.id = call_id
         self.transport = transport
@@ -80,7 +82,7 @@ class Call:
         self._level = Level.NORMAL
         self._greeted = False
         self._playout = Playout(on_started=self._playback_started, on_finished=self._playback_finished)
-        self._events = ServerEvents(call_id, config, self._send, with_audio=send is not None)
+        self._events = ServerEvents(call_id, config, self._send, with_audio=send is not None, extensions=extensions)
         self.session = Session(
             call_id,
             models=shared.models,
@@ -89,6 +91,7 @@ class Call:
             config=config,
             output=self._playout,
             notify=self._notify,
+            client_plays=send is not None,
         )
         self._dispatcher = Dispatcher(self.session, self._events, with_audio=send is not None)
         self._answer: asyncio.Future[told.ResponseFinished] | None = None
@@ -191,9 +194,7 @@ class Call:
 
     async def caught_up(self) -> None:
         """Return once all sound received has been judged: sound comes by event faster than it is judged."""
-        # Each pass of the loop judges a window: there is no other event to wait for.
-        while self.session.behind:  # noqa: ASYNC110
-            await asyncio.sleep(0)
+        await self.session.caught_up()
 
     def message_received(self, text: str | bytes) -> None:
         """An event of the client's."""

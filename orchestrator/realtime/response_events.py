@@ -176,7 +176,7 @@ class ResponseEvents:
                 "output_modalities": [answer.started.modality],
                 "max_output_tokens": config.max_output_tokens or "inf",
                 "audio": response.Audio(output=voice),
-                "metadata": None,
+                "metadata": answer.started.metadata,
                 **state,
             }
         )
@@ -189,8 +189,8 @@ class ResponseEvents:
 
 
 def _status_details(finished: told.ResponseFinished) -> outcome.RealtimeResponseStatus | None:
-    if finished.status == "cancelled":
-        return outcome.RealtimeResponseStatus(type="cancelled", reason=finished.reason)
+    if finished.status in ("cancelled", "incomplete"):
+        return outcome.RealtimeResponseStatus(type=finished.status, reason=finished.reason)
     if finished.status == "failed":
         error = outcome.Error.model_validate(
             {"type": "server_error", "code": finished.error_code, "message": finished.error_message}

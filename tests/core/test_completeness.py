@@ -12,6 +12,8 @@ COMPLETE = [
     "where do you come from", "what are you looking for", "i would like to know what time it is", "i wonder who she is",
     "i need a little more time to think", "what do you have", "what would you like",
     "what do you think now", "i think tomorrow",
+    "I need milk, eggs and butter.", "I need milk, eggs, and butter.", "Well, yes, please.", "No, no, no.",
+    "On Monday, I think, he left.", "i crossed the street",
 ]  # fmt: skip
 UNCLEAR = [
     "can you tell me where you come", "as soon as you can", "yes i can", "yes it is", "music", "i like this",
@@ -19,8 +21,10 @@ UNCLEAR = [
     "that's what i want", "set a timer for five", "it is cold though", "i don't know why", "so am i",
     "i want to learn", "my mother is coming", "tell me a little more", "what are you talking about",
     "do you have", "would you like", "can i have", "what do you think people", "why do you think the people",
+    "I need milk, eggs, butter.", "apples, bananas, pears",
 ]  # fmt: skip
 DICTATED = ["my number is five five", "four oh two", "it is b c d", "20 24", "my code is 4 7", "7"]
+DICTATED += ["i live at twelve main street", "I live at 12 Old Mill Road."]
 TRAILING = [
     "and then i", "i would like to", "my name is", "the", "um", "i went to the shop and", "what is the", "i want",
     "well", "now", "so", "tell me", "can you please", "it was like", "john dot smith at gmail dot", "if i were a",
@@ -43,7 +47,7 @@ def test_some_endings_may_or_may_not_be_one(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", DICTATED)
-def test_numbers_and_spelled_letters_are_dictated(text: str) -> None:
+def test_numbers_spelled_letters_and_addresses_are_dictated(text: str) -> None:
     assert completeness(text) is Completeness.DICTATED
 
 

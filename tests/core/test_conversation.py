@@ -18,9 +18,11 @@ from orchestrator.core.events import (
     PausePlayout,
     PlaybackFinished,
     PlaybackStarted,
+    RefuseResponse,
     ReleaseResponse,
     ReportFailure,
     ResponseCancelled,
+    ResponseCompleted,
     ResponseFailed,
     ResponseRequested,
     ResumePlayout,
@@ -60,12 +62,12 @@ EXPECTED: dict[tuple[State, Event], tuple[State, list[Command]]] = {
     (THINKING, ResponseFailed(1)): (LISTENING, [ReportFailure(1)]),
     (THINKING, PlaybackFinished(1)): (LISTENING, []),
     (THINKING, CancelRequested()): (INTERRUPTED, [CancelResponse(1)]),
-    (THINKING, ResponseRequested(2)): (INTERRUPTED, [CancelResponse(1)]),
+    (THINKING, ResponseRequested(2)): (THINKING, [RefuseResponse(2)]),
     (SPEAKING, SpeechStarted(2)): (SPEAKING, [PausePlayout(1)]),
     (SPEAKING, PlaybackFinished(1)): (LISTENING, []),
     (SPEAKING, ResponseFailed(1)): (SPEAKING, [ReportFailure(1)]),
     (SPEAKING, CancelRequested()): (INTERRUPTED, [CancelResponse(1), TruncateHistory(1)]),
-    (SPEAKING, ResponseRequested(2)): (INTERRUPTED, [CancelResponse(1), TruncateHistory(1)]),
+    (SPEAKING, ResponseRequested(2)): (SPEAKING, [RefuseResponse(2)]),
     (INTERRUPTED, ResponseCancelled(1)): (LISTENING, []),
 }
 
@@ -228,10 +230,49 @@ def test_a_failure_in_mid_answer_lets_what_is_there_be_spoken() -> None:
     assert conversation.receive(PlaybackFinished(1)) == [Enter(LISTENING, SPEAKING, 1)]
 
 
-def test_typed_text_interrupts_and_is_answered() -> None:
+@pytest.mark.parametrize("state", [THINKING, SPEAKING], ids=lambda state: state.name)
+def test_a_response_asked_for_when_one_is_complete_follows_it(state: State) -> None:
+    conversation = conversation_in(state)
+    assert feed(conversation, ResponseCompleted(1), ResponseRequested(2)) == []
+    assert conversation.receive(ResponseRequested(3)) == [RefuseResponse(3)], "one is enough"
+    assert without_entries(conversation.receive(PlaybackFinished(1))) == [StartResponse(2)]
+    assert conversation.receive(ResponseRequested(4)) == [RefuseResponse(4)]
+
+
+def test_an_awaited_response_outlasts_a_cough_and_a_cancellation() -> None:
     conversation = conversation_in(SPEAKING)
-    assert CancelResponse(1) in conversation.receive(ResponseRequested(2))
+    feed(conversation, ResponseCompleted(1), ResponseRequested(2), SpeechStarted(3), InterruptionRejected(3))
+    feed(conversation, CancelRequested())
     assert without_entries(conversation.receive(ResponseCancelled(1))) == [StartResponse(2)]
+
+
+def test_who_interrupts_is_answered_in_place_of_what_the_client_had_asked_for() -> None:
+    conversation = conversation_in(SPEAKING)
+    feed(conversation, ResponseCompleted(1), ResponseRequested(2), SpeechStarted(3), InterruptionConfirmed(3))
+    assert without_entries(conversation.receive(ResponseCancelled(1))) == []
+    assert StartResponse(3) in conversation.receive(TurnEnded(3, "something else"))
+
+
+def test_a_failed_answer_that_is_still_spoken_lets_another_follow() -> None:
+    conversation = conversation_in(SPEAKING)
+    assert feed(conversation, ResponseFailed(1), ResponseRequested(2)) == [ReportFailure(1)]
+    assert without_entries(conversation.receive(PlaybackFinished(1))) == [StartResponse(2)]
+
+
+def test_what_the_client_commits_is_answered_only_when_it_asks() -> None:
+    conversation = conversation_in(LISTENING)
+    feed(conversation, SpeechPaused(1, "take a note"))
+    committed = conversation.receive(TurnEnded(1, "take a note", by_client=True))
+    assert committed == [DropSpeculation(1), CommitUserTurn(1, "take a note")]
+    assert without_entries(conversation.receive(ResponseRequested(2))) == [StartResponse(2)]
+
+
+def test_speech_that_began_when_it_could_not_interrupt_is_kept_to_its_end() -> None:
+    conversation = Conversation(Policy(interrupt_response=False))
+    feed(conversation, *PATHS[SPEAKING], SpeechStarted(2))
+    conversation.set_policy(Policy())
+    assert feed(conversation, TurnEnded(2, "one more thing")) == []
+    assert StartResponse(2) in conversation.receive(PlaybackFinished(1))
 
 
 def test_push_to_talk_commits_without_answering() -> None:

@@ -28,9 +28,11 @@ from orchestrator.core.events import (
     PausePlayout,
     PlaybackFinished,
     PlaybackStarted,
+    RefuseResponse,
     ReleaseResponse,
     ReportFailure,
     ResponseCancelled,
+    ResponseCompleted,
     ResponseFailed,
     ResponseRequested,
     ResumePlayout,
@@ -136,6 +138,10 @@ class Monitor:
                 self.active, self.cancelled, self.paused = None, turn, False
             case TruncateHistory(turn):
                 assert turn == self.cancelled
+            case RefuseResponse(turn):
+                assert self.state in (State.THINKING, State.SPEAKING)
+                assert turn not in self.answered
+                self.answered |= {turn}  # and never will be
             case ReportFailure(_):
                 pass
             case CloseSession():
@@ -154,7 +160,8 @@ def events(latest: int) -> list[Event]:
     made: list[Event] = [CancelRequested(), HungUp()]
     for turn in turns:
         made += [SpeechStarted(turn), ResponseRequested(turn), SpeechResumed(turn)]
-        made += [PlaybackStarted(turn), PlaybackFinished(turn), ResponseFailed(turn), ResponseCancelled(turn)]
+        made += [PlaybackStarted(turn), ResponseCompleted(turn), PlaybackFinished(turn)]
+        made += [ResponseFailed(turn), ResponseCancelled(turn)]
         made += [InterruptionConfirmed(turn), InterruptionRejected(turn)]
         made += [SpeechPaused(turn, "well"), TurnEnded(turn, "well then"), TurnEnded(turn, "well"), TurnEnded(turn, "")]
     return made

@@ -1,0 +1,232 @@
+"""A session's answers: what is heard, told and remembered of them, whatever happens meanwhile."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from orchestrator import notifications as told
+from orchestrator.config import SessionConfig
+from orchestrator.core.history import Item
+from orchestrator.errors import BackendUnavailableError, InvalidRequestError
+from tests.scripted import Call, call, phrases, waiting
+
+LONG = "One two three four five six seven eight nine ten eleven twelve. " * 30
+
+
+async def test_a_long_answer_is_interrupted_while_its_sound_waits_for_room() -> None:
+    async with call() as talk:
+        talk.llm.text, talk.tts.seconds = LONG, 4.0
+        await talk.answer()
+        await talk.settle()
+        assert talk.playout.buffered_s > 10, "nothing waits for room"
+        told_before = len(talk.said(told.ResponseAudio))
+        talk.session.cancel_response()
+        await talk.settle()
+        assert talk.state == "listening"
+        assert len(talk.said(told.ResponseAudio)) == told_before
+        await talk.play(0.02)  # its end fades out
+        assert await talk.play(1.0) == 0
+
+
+async def test_the_agent_falls_silent_with_the_first_speech_and_a_cough_costs_no_sound() -> None:
+    async with call() as talk:
+        talk.tts.seconds = 3.0
+        await talk.answer()
+        await talk.hear(0.1, voice=True)
+        fading = await talk.play(0.02)
+        assert fading <= 0.02
+        assert await talk.play(0.5) == 0
+        await talk.hear(0.8, voice=False)
+        heard_s = 3.0 * phrases(talk.llm.text)
+        await talk.play(heard_s)
+        assert talk.playout.played_s == pytest.approx(heard_s)
+        assert talk.state == "listening"
+
+
+async def test_a_prepared_answer_is_neither_heard_nor_told_before_the_turn_ends() -> None:
+    async with call() as talk:
+        talk.asr.prepare = lambda utterance: setattr(utterance, "text", "what time is it")
+        await talk.hear(0.5, voice=True)
+        await talk.hear(0.3, voice=False)
+        assert len(talk.llm.prompts) == 1
+        assert not talk.said(told.ResponseStarted)
+        assert talk.playout.played_s == 0
+        await talk.hear(0.3, voice=False)
+        (metrics,) = talk.said(told.TurnMetrics)
+        assert metrics.speculative
+        assert len(talk.llm.prompts) == 1
+        assert talk.playout.played_s > 0
+
+
+async def test_a_prepared_answer_is_dropped_without_a_trace_when_the_speaker_goes_on() -> None:
+    async with call() as talk:
+        talk.llm.go_on.clear()
+        talk.asr.prepare = lambda utterance: setattr(utterance, "text", "what time")
+        await talk.hear(0.5, voice=True)
+        await talk.hear(0.3, voice=False)
+        preparing = {task for task in asyncio.all_tasks() if "speculate" in task.get_name()}
+        assert len(preparing) == 1
+        talk.asr.utterances[0].text = "what time is it"
+        await talk.hear(0.3, voice=True)
+        await talk.settle()
+        assert all(task.done() for task in preparing)
+        (dropped,) = talk.said(told.SpeculationDropped)
+        assert dropped.characters == len("One two three four five. ")
+        assert dropped.audio_s > 0
+        assert talk.memory == []
+        assert not talk.said(told.ResponseStarted)
+
+
+async def test_a_dropped_answer_that_fails_late_leaves_the_next_one_alone() -> None:
+    async with call(waiting(200)) as talk:
+        talk.llm.leaving, talk.llm.text = asyncio.Event(), "One two three four five. And six."
+        talk.llm.go_on.clear()  # an answer that is still written is cancelled, which takes a while
+        talk.tts.error = BackendUnavailableError("the voice was lost")
+        talk.asr.prepare = lambda utterance: setattr(utterance, "text", "what time")
+        await talk.hear(0.4, voice=True)
+        await talk.hear(0.14, voice=False)
+        await talk.settle()
+        leaving, talk.llm.leaving, talk.tts.error, talk.llm.text = talk.llm.leaving, None, None, ""
+        talk.asr.utterances[0].text = "what time is it"
+        await talk.hear(0.2, voice=True)
+        await talk.hear(0.4, voice=False)
+        assert talk.state == "thinking"
+        leaving.set()
+        await talk.settle()
+        assert talk.state == "thinking"
+        talk.llm.go_on.set()
+        await talk.settle()
+        await talk.play(0.1)
+        assert talk.state == "listening"
+        assert [each.status for each in talk.said(told.ResponseFinished)] == ["completed"]
+
+
+@pytest.mark.parametrize("modality", ["text", "audio"])
+async def test_a_complete_answer_stays_as_it_was_told_when_another_is_asked_for(modality: str) -> None:
+    async with call(replace(waiting(), modality=modality)) as talk:
+        talk.session.add_item(Item("first", "user", "Hello"))
+        talk.session.request_response()
+        await talk.settle()
+        assert [each.status for each in talk.said(told.ResponseFinished)] == ["completed"]
+        talk.session.add_item(Item("second", "user", "And now?"))
+        talk.session.request_response()
+        await talk.settle()
+        assert len(talk.llm.prompts) == 1, "it waits until the first is played"
+        await talk.play(2)
+        answer = ("assistant", talk.llm.text + " ")
+        assert talk.memory == [("user", "Hello"), answer, ("user", "And now?"), answer]
+        assert [message.content for message in talk.llm.prompts[1]][1:] == ["Hello", answer[1], "And now?"]
+        assert not talk.said(told.ItemTruncated)
+
+
+async def test_where_the_client_plays_by_itself_the_next_answer_does_not_wait() -> None:
+    async with call(client_plays=True) as talk:
+        await talk.answer()
+        talk.session.add_item(Item("second", "user", "And now?"))
+        talk.session.request_response()
+        await talk.settle()
+        assert len(talk.llm.prompts) == 2
+        assert not talk.said(told.ItemTruncated)
+        await talk.play(2)
+        assert talk.state == "listening"
+
+
+async def test_a_second_answer_is_refused_while_the_first_is_made() -> None:
+    async with call() as talk:
+        talk.llm.go_on.clear()
+        await talk.answer()
+        with pytest.raises(InvalidRequestError) as refused:
+            talk.session.request_response()
+        assert refused.value.code == "conversation_already_has_active_response"
+        talk.llm.go_on.set()
+        await talk.settle()
+        await talk.play(2)
+        assert [each.status for each in talk.said(told.ResponseFinished)] == ["completed"]
+
+
+async def test_an_answer_asked_for_twice_before_a_transcript_is_known_is_given_once() -> None:
+    async with call(SessionConfig(turn_detection=None)) as talk:
+        talk.asr.prepare = lambda utterance: utterance.answers.clear()
+        await talk.hear(0.5, voice=True)
+        talk.session.commit_audio()
+        talk.session.request_response(metadata={"asked": "first"})
+        talk.session.request_response()
+        talk.asr.utterances[0].text = "hello"
+        talk.asr.utterances[0].answers.set()
+        await talk.settle()
+        (started,) = talk.said(told.ResponseStarted)
+        assert started.metadata == {"asked": "first"}
+        (failed,) = talk.said(told.Failed)
+        assert failed.code == "conversation_already_has_active_response"
+
+
+async def test_an_answer_that_reached_its_limit_is_incomplete() -> None:
+    async with call() as talk:
+        talk.llm.finish_reason = "length"
+        await talk.answer()
+        await talk.settle()
+        (finished,) = talk.said(told.ResponseFinished)
+        assert (finished.status, finished.reason) == ("incomplete", "max_output_tokens")
+
+
+async def deleted(talk: Call) -> str:
+    """The item of the answer that is spoken, which the client has deleted."""
+    (started,) = talk.said(told.ResponseStarted)
+    item_id: str = started.item_id
+    talk.session.delete_item(item_id)
+    return item_id
+
+
+async def test_an_answer_whose_item_is_deleted_is_spoken_to_its_end() -> None:
+    async with call() as talk:
+        talk.llm.go_on.clear()
+        await talk.answer()
+        await deleted(talk)
+        talk.llm.go_on.set()
+        await talk.settle()
+        await talk.play(2)
+        assert talk.state == "listening"
+        assert [role for role, _ in talk.memory] == ["user"]
+
+
+async def test_an_answer_whose_item_is_deleted_can_be_cancelled_but_not_truncated() -> None:
+    async with call() as talk:
+        await talk.answer()
+        item_id = await deleted(talk)
+        with pytest.raises(InvalidRequestError):
+            talk.session.truncate_item(item_id, 100)
+        talk.session.cancel_response()
+        await talk.settle()
+        assert talk.state == "listening"
+        assert not talk.said(told.ItemTruncated)
+
+
+async def test_what_the_client_says_was_heard_counts_more_than_the_servers_guess() -> None:
+    async with call() as talk:
+        talk.llm.go_on.clear()
+        talk.tts.seconds = 2.0
+        await talk.answer()
+        await talk.play(1.5)
+        (started,) = talk.said(told.ResponseStarted)
+        talk.session.truncate_item(started.item_id, 400)
+        (truncated,) = talk.said(told.ItemTruncated)
+        assert 0 < len(truncated.text) < len(talk.llm.text)
+        talk.session.cancel_response()
+        await talk.settle()
+        assert talk.memory[-1] == ("assistant", truncated.text)
+        assert len(talk.said(told.ItemTruncated)) == 1
+
+
+async def test_an_answer_that_the_client_has_truncated_stays_so_when_it_is_complete() -> None:
+    async with call() as talk:
+        talk.llm.go_on.clear()
+        talk.tts.seconds = 2.0
+        await talk.answer()
+        (started,) = talk.said(told.ResponseStarted)
+        talk.session.truncate_item(started.item_id, 400)
+        talk.llm.go_on.set()
+        await talk.settle()
+        await talk.play(3)
+        (truncated,) = talk.said(told.ItemTruncated)
+        assert talk.memory[-1] == ("assistant", truncated.text)

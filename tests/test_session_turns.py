@@ -1,0 +1,164 @@
+"""A session's turns: what the user says is heard once, in order, whatever the client does and however late words are."""
+
+from dataclasses import replace
+
+import pytest
+
+from orchestrator import notifications as told
+from orchestrator.config import SessionConfig
+from orchestrator.errors import BackendUnavailableError, InvalidRequestError
+from tests.scripted import VOICE_DB, Utterance, call, waiting
+
+
+async def test_clearing_the_microphone_lets_a_paused_agent_go_on() -> None:
+    async with call() as talk:
+        talk.tts.seconds = 4.0
+        await talk.answer()
+        await talk.hear(0.1, voice=True)
+        talk.session.clear_audio()
+        assert await talk.play(1.0) == pytest.approx(1.0, abs=0.05)
+
+
+async def test_clearing_the_microphone_in_a_pause_drops_the_prepared_answer() -> None:
+    async with call() as talk:
+        talk.asr.prepare = lambda utterance: setattr(utterance, "text", "what time is it")
+        await talk.hear(0.4, voice=True)
+        await talk.hear(0.3, voice=False)
+        talk.session.clear_audio()
+        await talk.hear(2.0, voice=False)
+        assert len(talk.said(told.SpeculationDropped)) == 1
+        assert talk.committed == []
+
+
+async def test_a_question_that_cleared_speech_had_overtaken_is_answered_after_all() -> None:
+    async with call(waiting(200)) as talk:
+        talk.llm.go_on.clear()
+        talk.llm.text = ""
+        talk.asr.prepare = lambda utterance: setattr(utterance, "text", "what time is it")
+        await talk.hear(0.4, voice=True)
+        await talk.hear(0.3, voice=False)
+        assert talk.state == "thinking"
+        talk.asr.prepare = lambda utterance: None
+        await talk.hear(0.1, voice=True)
+        talk.llm.text = "It is late."
+        talk.llm.go_on.set()
+        talk.session.clear_audio()
+        await talk.settle()
+        await talk.play(0.5)
+        assert talk.state == "speaking"
+
+
+async def test_a_verdict_that_overtakes_its_own_beginning_does_not_leave_the_agent_paused() -> None:
+    async with call() as talk:
+        talk.tts.seconds = 8.0
+        talk.asr.prepare = lambda utterance: setattr(utterance, "text", "tell me a story")
+        await talk.hear(1.0, voice=True)
+        await talk.hear(0.6, voice=False)
+        await talk.play(0.5)
+        assert talk.state == "speaking"
+        talk.asr.prepare = lambda utterance: utterance.answers.clear()
+        await talk.hear(0.13, voice=True)  # a cough, whose words are late
+        await talk.hear(0.55, voice=False)
+        await talk.hear(0.4, voice=True, level_db=-33.0)  # somebody far away
+        await talk.hear(0.8, voice=False)
+        for utterance in talk.asr.utterances:
+            utterance.answers.set()
+        await talk.settle()
+        assert await talk.play(1.0) == pytest.approx(1.0, abs=0.05)
+
+
+async def test_push_to_talk_keeps_the_last_words_where_the_recogniser_is_slow() -> None:
+    async with call(SessionConfig(turn_detection=None)) as talk:
+        talk.asr.prepare = lambda utterance: utterance.answers.clear()
+        await talk.hear(0.3, voice=True)
+        (utterance,) = talk.asr.utterances
+        utterance.text = "book a table"
+        await talk.hear(0.2, voice=False)
+        await talk.hear(0.2, voice=True)
+        await talk.hear(0.2, voice=False)  # asked about this pause, too, while the first answer is awaited
+        utterance.text = "book a table for two"
+        await talk.hear(0.1, voice=True)
+        utterance.answers.set()
+        await talk.settle()
+        utterance.text = "book a table for two at the Ritz"
+        await talk.hear(0.6, voice=True)
+        talk.session.commit_audio()
+        await talk.settle()
+        assert talk.committed == ["book a table for two at the Ritz"]
+        assert len(utterance.flushed) == 1, "nobody wants to know of a pause that is over"
+
+
+async def test_a_short_reply_is_a_turn_where_the_client_has_silenced_the_agent_meanwhile() -> None:
+    async with call() as talk:
+        talk.tts.seconds = 4.0
+        await talk.answer()
+        talk.asr.prepare = lambda utterance: setattr(utterance, "text", "yes")
+        await talk.hear(0.2, voice=True)
+        talk.session.cancel_response()
+        await talk.hear(0.13, voice=True)
+        await talk.hear(1.0, voice=False)
+        assert talk.committed == ["yes"]
+        assert len(talk.said(told.SpeechStarted)) == len(talk.said(told.SpeechStopped)) == 1
+
+
+async def test_an_end_that_fails_after_all_is_known_is_no_failure() -> None:
+    async with call(waiting(1500)) as talk:
+        talk.tts.seconds = 4.0
+        await talk.answer()
+
+        def late(utterance: Utterance) -> None:
+            utterance.text = "stop"
+            utterance.answers.clear()
+            utterance.end_error = BackendUnavailableError("the recogniser was lost")
+
+        talk.asr.prepare = late
+        await talk.hear(0.13, voice=True)
+        await talk.hear(0.8, voice=False)
+        (utterance,) = talk.asr.utterances
+        utterance.answers.set()
+        await talk.settle()
+        await talk.hear(1.0, voice=False)
+        assert len(talk.committed) <= 1
+        assert all("stop" == text for text in talk.committed)
+
+
+async def test_a_question_kept_until_the_agent_was_done_is_answered_by_the_sessions_instructions() -> None:
+    async with call(waiting(200, interrupt_response=False)) as talk:
+        talk.session.configure(replace(talk.session.config, instructions="Speak like a pirate."))
+        words = iter(["hello there", "what is two and two", "and three"])
+        talk.asr.prepare = lambda utterance: setattr(utterance, "text", next(words))
+        await talk.hear(0.5, voice=True)
+        await talk.hear(0.4, voice=False)
+        await talk.hear(0.3, voice=True)
+        await talk.hear(0.4, voice=False)
+        await talk.hear(0.3, voice=True)  # and begins another sentence
+        await talk.play(4)
+        await talk.hear(0.4, voice=False)
+        await talk.play(4)
+        assert {prompt[0].content for prompt in talk.llm.prompts} == {"Speak like a pirate."}
+        assert talk.committed == ["hello there", "what is two and two", "and three"]
+
+
+async def test_what_the_client_commits_is_answered_when_it_asks() -> None:
+    async with call(waiting(5000)) as talk:
+        talk.asr.prepare = lambda utterance: setattr(utterance, "text", "what time is it")
+        await talk.hear(0.4, voice=True)
+        talk.session.commit_audio()
+        await talk.settle()
+        assert talk.committed == ["what time is it"]
+        assert not talk.said(told.ResponseStarted)
+        talk.session.request_response()
+        await talk.settle()
+        assert len(talk.said(told.ResponseStarted)) == 1
+        with pytest.raises(InvalidRequestError) as empty:
+            talk.session.commit_audio()
+        assert empty.value.code == "input_audio_buffer_commit_empty"
+
+
+async def test_a_hang_up_ends_hearing_at_once() -> None:
+    async with call() as talk:
+        await talk.hear(0.1, voice=False)
+        talk.session.close("The line is dead.")
+        for _ in range(4):  # what was being judged
+            talk.detector.voice.window(voice=True, level_db=VOICE_DB)
+        assert talk.asr.utterances == []
