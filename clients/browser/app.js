@@ -4,9 +4,7 @@ import { Conversation } from "./conversation.js";
 import { countDown, explain } from "./explain.js";
 import { Line } from "./line.js";
 import { loudness } from "./meter.js";
-import { MicrophoneError } from "./microphone.js";
 import { Orb } from "./orb.js";
-import { CallError } from "./realtime.js";
 import { ConversationView, MeterView, Notices, StateView, announce } from "./view.js";
 
 const AUDIBLE_DBFS = -50;
@@ -58,7 +56,7 @@ async function tryToConnect(microphone, mine) {
     agentLevel: (dbfs) => onAgentLevel(made, dbfs),
     microphoneLevel: (dbfs) => onMicrophoneLevel(made, dbfs),
     wobble: onWobble,
-    lost: (reason) => { if (line === made) end(reason); },
+    lost: (why) => { if (line === made) end(why); },
     microphoneGone: onMicrophoneGone,
     wait: async (error) => {
       setPhase("waiting", "Waiting for the server");
@@ -76,7 +74,6 @@ async function tryToConnect(microphone, mine) {
       setPhase("offline", "Not connected");
       tellWhy(error);
     }
-    if (!(error instanceof CallError || error instanceof MicrophoneError)) throw error;
     return false;
   }
   attempt = null;
@@ -109,14 +106,15 @@ function end(lost = null) {
   draw(conversation.close());
   orb.level = 0;
   notices.clear();
-  setPhase(lost ? "lost" : "offline", lost ? "Connection lost" : "Not connected");
   if (!lost) {
+    setPhase("offline", "Not connected");
     announce("The call has ended.");
     return;
   }
+  setPhase("lost", lost.announced ? "Call ended" : "Connection lost");
   notices.show("call", {
-    title: "The connection was lost",
-    message: `${lost} What was said stays here; a new call starts afresh.`,
+    title: lost.announced ? "The server ended the call" : "The connection was lost",
+    message: `${lost.reason} What was said stays here; a new call starts afresh.`,
     actions: [["Reconnect", () => connect({ microphone })]],
   });
 }
@@ -125,8 +123,8 @@ async function allowSound(made) {
   if ((await made.allowSound()) || line !== made) return;
   notices.show("autoplay", {
     tone: "info",
-    title: "The browser keeps this page silent",
-    message: "It wants a click before a page may make a sound.",
+    title: "The browser blocks sound",
+    message: "Browsers block a page’s sound until you click in it.",
     closable: false,
     actions: [["Turn sound on", () => { notices.hide("autoplay"); allowSound(made); }]],
   });
@@ -140,11 +138,7 @@ function onServerEvent(made, event) {
     if (event.state === "speaking") notices.hide("error");
     if (line === made) states.show(event.state, made.hasMicrophone);
   } else if (event.type === "error") {
-    const ours = event.error.type === "invalid_request_error";
-    notices.show("error", {
-      title: ours ? "The server did not accept that" : "Something failed at the server",
-      message: event.error.message,
-    });
+    onError(event.error);
   } else if (event.type === "goassist.degraded") {
     onDegraded(event);
   } else if (event.type === "conversation.item.input_audio_transcription.completed" && event.transcript.trim()) {
@@ -188,6 +182,13 @@ function onDegraded({ level, effect }) {
   else notices.show("degraded", { tone: "info", title: "The server is under load", message: effect ?? "Answers may be shorter." });
 }
 
+function onError({ type, code, message }) {
+  // An answer may be complete before its cancellation arrives.
+  if (code === "response_cancel_not_active") return;
+  const ours = type === "invalid_request_error";
+  notices.show("error", { title: ours ? "The server did not accept that" : "Something failed at the server", message });
+}
+
 /** The device was unplugged or its permission withdrawn in mid-call: go on by typing. */
 function onMicrophoneGone() {
   setMuted(true);
@@ -203,7 +204,6 @@ async function addMicrophone() {
   try {
     await line.addMicrophone();
   } catch (error) {
-    if (!(error instanceof MicrophoneError)) throw error;
     tellWhy(error);
     return;
   }
@@ -239,8 +239,7 @@ function draw(entries) {
 
 function stopAnswer() {
   if (!line || byId("stop").disabled) return;
-  line.send({ type: "response.cancel" });
-  line.send({ type: "output_audio_buffer.clear" });
+  line.interrupt();
 }
 
 async function say(text) {
@@ -250,6 +249,7 @@ async function say(text) {
     byId("message").value ||= words;
     return;
   }
+  line.interrupt();
   const id = `item_${crypto.getRandomValues(new Uint32Array(2)).join("")}`;
   draw([conversation.type(id, words, performance.now())]);
   line.send({
@@ -285,6 +285,6 @@ document.addEventListener("keydown", (event) => {
     byId("mute").click();
   }
 });
-addEventListener("pagehide", () => line && end("The page was left."));
+addEventListener("pagehide", () => line && end({ reason: "The page was left.", announced: false }));
 
 setPhase("offline", "Not connected");

@@ -9,7 +9,7 @@ const TITLES = {
   "no-media": "No connection for sound",
 };
 
-/** Show a MicrophoneError or CallError. retry() tries again, type() begins a call without a microphone. */
+/** Show why there is no call or no microphone. retry() tries again, type() begins a call without a microphone. */
 export function explain(error, notices, { inCall, retry, type }) {
   const again = ["Try again", retry];
   if (error instanceof MicrophoneError) {
@@ -17,16 +17,34 @@ export function explain(error, notices, { inCall, retry, type }) {
     const actions = [...(error.kind === "insecure" ? [] : [again]), ...(inCall ? [] : [["Type instead", type]])];
     notices.show("microphone", { title: error.title, message: error.message, actions });
   } else if (error instanceof CallError && error.kind === "key") {
+    const connect = () => {
+      try {
+        useKey(field.value.trim());
+      } catch (unusable) {
+        explain(unusable, notices, { inCall, retry, type });
+        return;
+      }
+      retry();
+    };
     const { field } = notices.show("call", {
-      title: "This server wants a key",
+      title: "API key required",
       message: `${error.message}. It is the API_KEY that the server was started with.`,
       field: "Key",
-      actions: [["Connect with this key", () => { useKey(field.value.trim()); retry(); }]],
+      actions: [["Connect with this key", connect]],
     });
     field.focus();
-  } else if (error instanceof CallError && error.kind !== "cancelled") {
+  } else if (error instanceof CallError) {
+    if (error.kind === "cancelled") return;
     const advice = error.kind === "unreachable" ? " Start it with “make demo” or “goassist up”, then try again." : "";
     notices.show("call", { title: TITLES[error.kind], message: error.message + advice, actions: [again] });
+  } else {
+    // The browser lacks something, or this page has a defect: the console shows where.
+    console.error(error);
+    notices.show(inCall ? "microphone" : "call", {
+      title: inCall ? "The microphone cannot be used" : "The call could not be started",
+      message: `The browser says: ${error.message || error.name}`,
+      actions: [again],
+    });
   }
 }
 
@@ -35,7 +53,7 @@ export async function countDown(error, notices, signal) {
   const reason = error.message ? `${error.message.replace(/\.$/, "")}. ` : "";
   const notice = notices.show("wait", {
     tone: "wait",
-    title: error.kind === "busy" ? "All lines are busy" : "The server is not ready yet",
+    title: error.kind === "busy" ? "The server is at capacity" : "The server is not ready yet",
     message: reason,
     closable: false,
   });

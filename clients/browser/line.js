@@ -6,12 +6,14 @@ import { Call, CallError } from "./realtime.js";
 
 /**
  * `told` hears of everything, each function with its one value:
- *   server(event), microphoneLevel(dbfs), agentLevel(dbfs), wobble(interrupted), lost(reason), microphoneGone(),
+ *   server(event), microphoneLevel(dbfs), agentLevel(dbfs), wobble(interrupted), lost({ reason, announced }),
+ *   microphoneGone(),
  *   wait(error): a promise that is done when a server that takes no call now is to be asked again.
  */
 export class Line {
   state = "idle";
   muted = false;
+  #answering = false;
   #told;
   #call = null;
   #microphone = null;
@@ -32,9 +34,7 @@ export class Line {
 
   /** Call the server, until it is ready. Throws MicrophoneError and CallError; `signal` aborts. */
   async open({ microphone, signal }) {
-    if (microphone) this.#microphone = await openMicrophone();
-    // A prompt that was answered after Cancel must not start a call.
-    if (signal.aborted) throw new CallError("cancelled", "");
+    if (microphone) this.#microphone = await unlessAborted(openMicrophone(), signal);
     const track = this.#microphone?.getAudioTracks()[0] ?? this.#sound.silence();
     for (;;) {
       this.#call = new Call();
@@ -51,7 +51,15 @@ export class Line {
   }
 
   send(event) {
+    if (event.type === "response.create") this.#answering = true;
     this.#call.send(event);
+  }
+
+  /** Silence the agent, if it answers or speaks: the server begins no other response while it makes one. */
+  interrupt() {
+    if (this.#answering) this.send({ type: "response.cancel" });
+    // What is complete may still sound, or be about to.
+    if (this.#answering || ["thinking", "speaking"].includes(this.state)) this.send({ type: "output_audio_buffer.clear" });
   }
 
   /** Use the microphone in a call that began without one, or that lost it. Throws MicrophoneError. */
@@ -90,7 +98,11 @@ export class Line {
 
   #listen(call) {
     const pass = (type, tell) => call.addEventListener(type, ({ detail }) => { if (!this.#closed) tell(detail); });
-    pass("server", this.#told.server);
+    pass("server", (event) => {
+      if (event.type === "response.created") this.#answering = true;
+      else if (event.type === "response.done") this.#answering = false;
+      this.#told.server(event);
+    });
     pass("wobble", this.#told.wobble);
     pass("lost", this.#told.lost);
     pass("track", (stream) => {
@@ -115,6 +127,14 @@ export class Line {
     if (this.#closed) end();
     else this.#stops.push(end);
   }
+}
+
+/** The stream. Throws CallError as soon as `signal` aborts; a stream that is granted after that is stopped. */
+function unlessAborted(opening, signal) {
+  return new Promise((done, fail) => {
+    signal.addEventListener("abort", () => fail(new CallError("cancelled", "")), { once: true });
+    opening.then((stream) => (signal.aborted ? stop(stream) : done(stream)), fail);
+  });
 }
 
 function stop(stream) {

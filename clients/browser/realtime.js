@@ -6,6 +6,10 @@ const KEY = "goassist.key";
 const CONNECT_TIMEOUT_MS = 15_000;
 const GATHER_TIMEOUT_MS = 2_000;
 const DISCONNECTED_TIMEOUT_MS = 4_000;
+// What a header's value may have: RFC 9110, section 5.5.
+const SENDABLE = /^[\x20-\x7e\x80-\xff]*$/;
+// Codes of the `error` event with which the server announces the end of the call.
+const ENDINGS = new Set(["session_idle_timeout", "server_shutdown"]);
 
 /** Why there is no call. kind: unreachable, not-ready, busy, key, refused, no-media, cancelled. */
 export class CallError extends Error {
@@ -16,8 +20,11 @@ export class CallError extends Error {
   }
 }
 
-/** Keep the key of a server that asks for one, as long as this tab is open. */
+/** Keep the key of a server that asks for one, as long as this tab is open. Throws CallError for one that no request can carry. */
 export function useKey(key) {
+  if (!SENDABLE.test(key)) {
+    throw new CallError("key", "The key has a character that an HTTP header cannot carry: copy it again");
+  }
   sessionStorage.setItem(KEY, key);
 }
 
@@ -28,7 +35,8 @@ function headers(more = {}) {
 
 /**
  * Events: "server" (detail: the parsed server event), "track" (detail: the agent's MediaStream),
- * "wobble" (detail: true while the network is interrupted), "lost" (detail: the reason).
+ * "wobble" (detail: true while the network is interrupted), "lost" (detail: { reason, announced }, announced where the
+ * server said by itself that it ends the call, and why).
  */
 export class Call extends EventTarget {
   #peer = null;
@@ -37,6 +45,7 @@ export class Call extends EventTarget {
   #location = null;
   #ended = false;
   #disconnected = null;
+  #announced = null;
 
   /** Send `track`, connect, and return once events flow. Throws CallError; `signal` aborts. */
   async open(track, signal) {
@@ -50,13 +59,13 @@ export class Call extends EventTarget {
 
   async #open(track, signal) {
     const { ice_servers: iceServers } = JSON.parse(await ask(ICE_SERVERS, { signal }));
-    if (signal.aborted) throw new CallError("cancelled", "");
+    signal.throwIfAborted();
     this.#peer = new RTCPeerConnection({ iceServers, bundlePolicy: "max-bundle" });
     this.#channel = this.#peer.createDataChannel("oai-events");
     this.#peer.ontrack = ({ streams, track: agent }) =>
       this.#tell("track", streams[0] ?? new MediaStream([agent]));
     this.#peer.onconnectionstatechange = () => this.#connectionChanged();
-    this.#channel.onmessage = ({ data }) => this.#tell("server", JSON.parse(data));
+    this.#channel.onmessage = ({ data }) => this.#receive(JSON.parse(data));
     this.#channel.onclose = () => this.#lose("The server ended the call.");
     this.#sender = this.#peer.addTransceiver(track, { direction: "sendrecv", streams: [new MediaStream([track])] }).sender;
 
@@ -67,6 +76,7 @@ export class Call extends EventTarget {
       this.#location = response.headers.get("Location");
     });
     await this.#peer.setRemoteDescription({ type: "answer", sdp: answer });
+    signal.throwIfAborted();
     await this.#opened(signal);
   }
 
@@ -116,6 +126,11 @@ export class Call extends EventTarget {
     });
   }
 
+  #receive(event) {
+    if (event.type === "error" && ENDINGS.has(event.error.code)) this.#announced = event.error.message;
+    this.#tell("server", event);
+  }
+
   #connectionChanged() {
     const state = this.#peer.connectionState;
     clearTimeout(this.#disconnected);
@@ -132,7 +147,7 @@ export class Call extends EventTarget {
   #lose(reason) {
     if (this.#ended) return;
     this.hangUp();
-    this.#tell("lost", reason);
+    this.#tell("lost", { reason: this.#announced ?? reason, announced: this.#announced !== null });
   }
 
   #tell(type, detail) {

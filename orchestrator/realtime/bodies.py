@@ -9,7 +9,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from orchestrator.errors import InvalidRequestError
-from orchestrator.realtime.validation import parse_json
+from orchestrator.realtime.validation import check, parse_json
 
 MAX_SDP_BYTES = 64 * 1024
 MAX_JSON_BYTES = 256 * 1024
@@ -36,7 +36,8 @@ async def read_offer(request: Request) -> Offer:
         if sdp is None:
             raise InvalidRequestError("the form has no part named 'sdp'", param="sdp")
         return Offer(
-            _sdp(await _part(sdp)), None if session is None else parse_json(await _part(session), "the part 'session'")
+            _sdp(await _part(sdp, "sdp")),
+            None if session is None else parse_json(await _part(session, "session"), "the part 'session'", "session"),
         )
     raise InvalidRequestError(
         f"Content-Type is {media_type or 'missing'}: send the SDP offer as application/sdp, "
@@ -81,8 +82,11 @@ async def _form(request: Request) -> FormData:
         raise InvalidRequestError(f"the multipart form cannot be read: {error}") from error
 
 
-async def _part(part: UploadFile | str) -> bytes:
-    return part.encode() if isinstance(part, str) else await part.read()
+async def _part(part: UploadFile | str, name: str) -> bytes:
+    if not isinstance(part, str):
+        return await part.read()
+    check(part, name)  # the form may name a charset that has halves of surrogate pairs
+    return part.encode()
 
 
 def _sdp(body: bytes) -> str:

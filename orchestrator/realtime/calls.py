@@ -1,11 +1,12 @@
 """Signalling as the Realtime API has it: `/v1/realtime/calls` and `/v1/realtime/client_secrets`."""
 
-from typing import Any
+from typing import Annotated, Any
 from uuid import uuid4
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
-from orchestrator.errors import GoAssistError, InvalidRequestError
+from orchestrator.errors import CapacityError, InvalidRequestError
+from orchestrator.realtime import extensions
 from orchestrator.realtime.bodies import read_json, read_offer
 from orchestrator.realtime.config import session_to_wire
 from orchestrator.realtime.ice import ice_servers_as_json
@@ -35,6 +36,11 @@ _OFFER = {
 }
 
 
+_Extensions = Annotated[
+    str, Query(alias=extensions.PARAMETER, description="off: without the events whose types begin with `goassist.`")
+]
+
+
 @router.post(
     "/calls",
     status_code=201,
@@ -42,15 +48,21 @@ _OFFER = {
     openapi_extra=_OFFER,
     responses={201: {"content": {"application/sdp": {}}, "description": "SDP answer; Location names the call"}},
 )
-async def create_call(request: Request, wired: Wired, key_session: KeySession) -> Response:
+async def create_call(
+    request: Request, wired: Wired, key_session: KeySession, with_extensions: _Extensions = "on"
+) -> Response:
     """Begin a call: an SDP offer for an SDP answer. Events run over the data channel `oai-events`."""
+    extended = extensions.wanted(with_extensions)
     offer = await read_offer(request)
     config = wired.config(key_session, offer.session)
-    call = await wired.open_call("webrtc", config)
+    call = await wired.open_call("webrtc", config, extensions=extended)
     try:
         answer = await call.answer(offer.sdp, plane=wired.plane())
-    except GoAssistError:
+    except BaseException as error:
         await wired.registry.end(call.id, "The offer was not answered.")
+        if isinstance(error, OSError):  # a call opens sockets, and the process may open no more
+            wired.shared.metrics.session_rejected("sockets")
+            raise CapacityError(str(error)) from error
         raise
     location = f"/v1/realtime/calls/{call.id}"
     return Response(answer, status_code=201, media_type="application/sdp", headers={"Location": location})

@@ -19,7 +19,7 @@ from openai.types.realtime.realtime_client_event import RealtimeClientEvent
 
 from orchestrator.errors import InvalidRequestError
 from orchestrator.realtime.config import parse_session
-from orchestrator.realtime.validation import parse_json, validated
+from orchestrator.realtime.validation import check, parse_object, validated
 
 ClientEvent = (
     ConversationItemCreateEvent
@@ -56,9 +56,11 @@ def parse_client_event(text: str | bytes) -> ClientEvent:
     """The event in `text`. ClientEventError says which field is wrong, and what would be right."""
     event_id: str | None = None
     try:
-        data = parse_json(text, "an event")
-        if isinstance(data.get("event_id"), str):
-            event_id = data["event_id"]
+        data = parse_object(text, "an event")
+        if isinstance(own_id := data.get("event_id"), str):
+            check(own_id, "event_id")  # the answer repeats it
+            event_id = own_id
+        check(data)
         kind = data.get("type")
         if not isinstance(kind, str):
             raise InvalidRequestError("an event needs a 'type', a string", param="type")

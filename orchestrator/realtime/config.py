@@ -188,7 +188,7 @@ def _detection(current: TurnDetection | None, given: RealtimeAudioInputTurnDetec
         if name in changes:
             _number(changes[name], 0, most, f"{where}.{name}")
     if "idle_timeout_ms" in changes:
-        raise InvalidRequestError("speaking up after a silence is not supported", param=f"{where}.idle_timeout_ms")
+        raise InvalidRequestError("turn_detection.idle_timeout_ms is not supported", param=f"{where}.idle_timeout_ms")
     return replace(base, **changes)
 
 

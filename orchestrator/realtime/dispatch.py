@@ -1,7 +1,6 @@
 """A client's events → calls of its session; what cannot be served is answered with an `error` event."""
 
 import base64
-import binascii
 
 from openai.types.realtime import (
     ConversationItemCreateEvent,
@@ -30,6 +29,7 @@ from orchestrator.session import Session
 from orchestrator.vad import SAMPLE_RATE
 from orchestrator.webrtc.resample import Resampler
 
+MAX_AUDIO_END_MS = 24 * 3600 * 1000
 # What a response.create may say beyond what is served; each would silently give another answer than was asked for.
 _RESPONSE_UNSUPPORTED = {
     "input": "a response always answers the conversation",
@@ -38,6 +38,7 @@ _RESPONSE_UNSUPPORTED = {
     "max_output_tokens": "set it with session.update",
     "audio": "set the voice with session.update",
 }
+_RESPONSE_HARMLESS: dict[str, tuple[object, ...]] = {"tools": ([],), "max_output_tokens": ("inf",)}
 
 
 class Dispatcher:
@@ -98,7 +99,7 @@ class Dispatcher:
             raise InvalidRequestError("over WebRTC sound comes with the audio track, not as events", param="type")
         try:
             pcm16 = base64.b64decode(audio, validate=True)
-        except binascii.Error as error:
+        except ValueError as error:
             raise InvalidRequestError(f"'audio' is not base64: {error}", param="audio") from error
         if len(pcm16) % 2:
             raise InvalidRequestError(
@@ -109,19 +110,23 @@ class Dispatcher:
     def _truncate(self, event: ConversationItemTruncateEvent) -> None:
         if event.content_index != 0:
             raise InvalidRequestError("items have one content part, that of index 0", param="content_index")
-        if event.audio_end_ms < 0:
-            raise InvalidRequestError("'audio_end_ms' cannot be negative", param="audio_end_ms")
+        if not 0 <= event.audio_end_ms <= MAX_AUDIO_END_MS:
+            raise InvalidRequestError(
+                f"'audio_end_ms' must be a number from 0 to {MAX_AUDIO_END_MS}", param="audio_end_ms"
+            )
         self._session.truncate_item(event.item_id, event.audio_end_ms)
 
     def _item(self, item_id: str) -> Item:
         try:
             return self._session.history[item_id]
         except KeyError as error:
-            raise InvalidRequestError(f"there is no item {item_id!r}", param="item_id") from error
+            raise InvalidRequestError(
+                f"there is no item {item_id!r}", param="item_id", code="item_retrieve_invalid_item_id"
+            ) from error
 
     def _respond(self, wanted: RealtimeResponseCreateParams) -> None:
         for name, reason in _RESPONSE_UNSUPPORTED.items():
-            if getattr(wanted, name):
+            if getattr(wanted, name) not in (None, *_RESPONSE_HARMLESS.get(name, ())):
                 raise InvalidRequestError(f"'response.{name}' is not supported: {reason}", param=f"response.{name}")
         if wanted.conversation not in (None, "auto"):
             raise InvalidRequestError(
@@ -135,4 +140,5 @@ class Dispatcher:
             modality=modality(wanted.output_modalities, "response.output_modalities")
             if wanted.output_modalities is not None
             else None,
+            metadata=wanted.metadata,
         )

@@ -35,16 +35,24 @@ class ServerEvents:
     """The server's side of one conversation. `emit` takes each event's text, in order, and must not block.
 
     `with_audio`: the answers' sound goes out as events too, and nothing is said of an output buffer: a WebSocket.
+    `extensions`: with the events that the API does not have.
     """
 
     def __init__(
-        self, session_id: str, config: SessionConfig, emit: Callable[[str], None], *, with_audio: bool = False
+        self,
+        session_id: str,
+        config: SessionConfig,
+        emit: Callable[[str], None],
+        *,
+        with_audio: bool = False,
+        extensions: bool = True,
     ) -> None:
         self._session_id = session_id
         self._tag = session_id.rpartition("_")[2]
         self._config = config
         self._emit = emit
         self._with_audio = with_audio
+        self._extensions = extensions
         self._numbers = count(1)
         responses = ResponseEvents(self._send, f"conv_{self._tag}", lambda: self._config, with_audio=with_audio)
         self._transcribed: dict[str, str] = {}  # by user item: what of its words was sent as deltas
@@ -112,10 +120,14 @@ class ServerEvents:
         event = model(event_id=f"event_{self._tag}_{next(self._numbers)}", **fields)
         self._emit(event.model_dump_json(exclude_unset=True))
 
+    def _extend(self, model: type[BaseModel], **fields: Any) -> None:
+        if self._extensions:
+            self._send(model, **fields)
+
     # The user's side.
 
     def _state_changed(self, state: told.StateChanged) -> None:
-        self._send(
+        self._extend(
             StateEvent,
             type="goassist.state",
             state=state.state,
@@ -155,7 +167,7 @@ class ServerEvents:
         if partial == self._partial:
             return
         self._partial = partial
-        self._send(
+        self._extend(
             TranscriptEvent,
             type="goassist.transcript",
             item_id=partial.item_id,
@@ -238,7 +250,7 @@ class ServerEvents:
             self._send(model, type=f"output_audio_buffer.{what}", response_id=response_id)
 
     def _turn_metrics(self, metrics: told.TurnMetrics) -> None:
-        self._send(
+        self._extend(
             MetricsEvent,
             type="goassist.metrics",
             turn=metrics.turn,
@@ -253,7 +265,7 @@ class ServerEvents:
         )
 
     def _degraded(self, degraded: told.Degraded) -> None:
-        self._send(
+        self._extend(
             DegradedEvent,
             type="goassist.degraded",
             level=degraded.level,

@@ -1,8 +1,22 @@
-"""Server events that the Realtime API does not have; their types begin with `goassist.`"""
+"""Server events that the Realtime API does not have; their types begin with `goassist.`
+
+Some clients fail over a type that they do not know: they ask to be spared with the query parameter `goassist_events`.
+"""
 
 from typing import Literal
 
 from pydantic import BaseModel
+
+from orchestrator.errors import InvalidRequestError
+
+PARAMETER = "goassist_events"
+
+
+def wanted(choice: str) -> bool:
+    """Whether the client takes these events, by the value of its PARAMETER."""
+    if choice not in ("on", "off"):
+        raise InvalidRequestError(f"{PARAMETER!r} is {choice[:40]!r}: it must be 'on' or 'off'", param=PARAMETER)
+    return choice == "on"
 
 
 class _ServerEvent(BaseModel):

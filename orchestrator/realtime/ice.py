@@ -1,4 +1,4 @@
-"""The STUN and TURN servers of the settings, for our own peers and for browsers that ask."""
+"""The STUN and TURN servers of the settings, for browsers that ask; our own peers use STUN alone."""
 
 import base64
 import hmac

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, NoReturn
 from uuid import uuid4
 
+from aiortc import RTCIceServer
 from fastapi import Depends, HTTPException
 from openai.types.realtime import RealtimeSessionCreateRequest
 from starlette.requests import HTTPConnection
@@ -15,7 +16,6 @@ from orchestrator.errors import CapacityError, InvalidRequestError
 from orchestrator.readiness import ReadinessCheck
 from orchestrator.realtime.call import Call, Shared, Transport
 from orchestrator.realtime.config import parse_session, updated
-from orchestrator.realtime.ice import ice_servers
 from orchestrator.realtime.keys import InvalidKeyError, Keys
 from orchestrator.registry import Registry
 from orchestrator.settings import Settings
@@ -57,8 +57,9 @@ class Services:
         return config
 
     def plane(self) -> MediaPlane:
-        """The media plane with ICE servers whose credentials are fresh."""
-        return replace(self.shared.plane, ice_servers=ice_servers(self.settings))
+        """The media plane. Its peers have no relay of their own: the callers' reaches them as they are."""
+        stun = self.settings.webrtc_stun_server
+        return replace(self.shared.plane, ice_servers=[RTCIceServer(urls=stun)] if stun else [])
 
     async def open_call(
         self, transport: Transport, config: SessionConfig, *, call_id: str | None = None, **options: Any

@@ -13,6 +13,9 @@ from orchestrator.errors import InvalidRequestError
 
 Model = TypeVar("Model", bound=BaseModel)
 
+# Deeper than any field of the API; what reads it, and shows it in errors, is recursive.
+MAX_DEPTH = 100
+_CHECKED = (str, dict, list)
 # Fields that tell the members of a union apart, in the order in which they do.
 _TAGS = ("type", "role")
 
@@ -24,8 +27,15 @@ def build_models() -> None:
             event.model_rebuild()
 
 
-def parse_json(text: str | bytes, what: str) -> dict[str, Any]:
-    """The JSON object in `text`; InvalidRequestError names `what` was expected to be one."""
+def parse_json(text: str | bytes, what: str, *steps: str) -> dict[str, Any]:
+    """The JSON object in `text`, checked; InvalidRequestError names `what` was expected to be one, at `steps`."""
+    value = parse_object(text, what)
+    check(value, *steps)
+    return value
+
+
+def parse_object(text: str | bytes, what: str) -> dict[str, Any]:
+    """The JSON object in `text` as it is: see `check`."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -33,6 +43,31 @@ def parse_json(text: str | bytes, what: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InvalidRequestError(f"{what} must be a JSON object, not {_kind(value)}")
     return value
+
+
+def check(value: Any, *steps: int | str) -> None:
+    """InvalidRequestError where `value`, found at `steps` of a message, cannot be sent on or is nested too deeply.
+
+    JSON can escape half of a surrogate pair, as in "\\ud800": UTF-8 has no bytes for that.
+    """
+    if len(steps) > MAX_DEPTH:
+        raise _unfit(steps, f"is nested deeper than {MAX_DEPTH} levels")
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise _unfit(steps, f"has {value[error.start]!a}, half of a surrogate pair: not UTF-8 text") from error
+        return
+    for step, inner in value.items() if isinstance(value, dict) else enumerate(value):
+        if isinstance(step, str):
+            check(step, *steps)
+        if isinstance(inner, _CHECKED):
+            check(inner, *steps, step)
+
+
+def _unfit(steps: Sequence[int | str], what: str) -> InvalidRequestError:
+    param = _path(steps) or None
+    return InvalidRequestError(f"{param!r} {what}" if param else f"a field's name {what}", param=param)
 
 
 def validated(model: type[Model], data: Mapping[str, Any], *, inside: str = "") -> Model:
@@ -87,6 +122,10 @@ def _param(detail: ErrorDetails, data: Any, inside: str) -> str:
     steps = _walk(detail["loc"], data)
     if detail["type"] == "missing":
         steps.append(detail["loc"][-1])
+    return _path(steps, inside)
+
+
+def _path(steps: Sequence[int | str], inside: str = "") -> str:
     path = inside
     for step in steps:
         path += f"[{step}]" if isinstance(step, int) else f".{step}" if path else step

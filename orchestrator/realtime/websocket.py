@@ -1,10 +1,12 @@
 """`GET /v1/realtime`: the same events over a WebSocket, with sound as base64 of INT16 at 24 kHz both ways."""
 
 import asyncio
+from collections.abc import Mapping
 
 from fastapi import APIRouter, HTTPException, WebSocket, WebSocketDisconnect
 
-from orchestrator.errors import GoAssistError
+from orchestrator.errors import GoAssistError, InvalidRequestError
+from orchestrator.realtime import extensions
 from orchestrator.realtime.call import Call
 from orchestrator.realtime.refusals import answer_of
 from orchestrator.realtime.services import Wired, authorized
@@ -33,10 +35,21 @@ async def realtime(socket: WebSocket, wired: Wired) -> None:
 
     try:
         session = authorized(socket, wired)
-        call = await wired.open_call("websocket", wired.config(session), send=send)
+        _refuse_unsupported(socket.query_params)
+        extended = extensions.wanted(socket.query_params.get(extensions.PARAMETER, "on"))
+        call = await wired.open_call("websocket", wired.config(session), send=send, extensions=extended)
     except (GoAssistError, HTTPException) as error:
         await socket.send_denial_response(answer_of(error))
         return
+    try:
+        await _hold(socket, call, waiting, wired)
+    finally:
+        # Whatever failed: a call that nobody is connected to would keep its place until the idle time-out.
+        call.close("The connection failed.")
+
+
+async def _hold(socket: WebSocket, call: Call, waiting: asyncio.Queue[str | None], wired: Wired) -> None:
+    """Carry the call's events both ways until it has ended."""
     offered = {each.strip() for each in socket.headers.get("sec-websocket-protocol", "").split(",")}
     await socket.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
     call.open_events()
@@ -69,3 +82,14 @@ async def _receive(socket: WebSocket, call: Call) -> None:
         call.message_received(message.get("text") or message.get("bytes") or "")
         await call.caught_up()
     call.connection_lost("The client hung up.")
+
+
+def _refuse_unsupported(query: Mapping[str, str]) -> None:
+    """InvalidRequestError for what would otherwise be answered with a conversation that is not the one asked for."""
+    if "call_id" in query:
+        raise InvalidRequestError(
+            "joining an existing call with 'call_id' is not supported: its events go to the client that began it",
+            param="call_id",
+        )
+    if query.get("intent") == "transcription":
+        raise InvalidRequestError("transcription sessions are not supported", param="intent")

@@ -92,12 +92,39 @@ async def test_waiting_can_be_given_up(server: ScriptedServer) -> None:
     server.refusals.append(refusal("capacity_reached", "All 5 calls are taken.", 30))
     async with opened(server.url) as page:
         await connect(page)
-        await expect(page.locator(".notice.wait")).to_contain_text("All lines are busy")
+        await expect(page.locator(".notice.wait")).to_contain_text("The server is at capacity")
         await page.get_by_role("button", name="Cancel").click()
         await expect(page.locator("body")).to_have_attribute("data-phase", "offline")
         await expect(page.locator(".notice")).to_have_count(0)
         await expect(page.get_by_role("button", name="Connect")).to_be_visible()
     assert len(server.offers) == 1
+
+
+async def test_connecting_can_be_given_up_while_the_browser_asks_for_the_microphone(server: ScriptedServer) -> None:
+    asking = "navigator.mediaDevices.getUserMedia = () => new Promise((grant) => { window.grant = grant; });"
+    async with opened(server.url, prepare=asking) as page:
+        await connect(page)
+        await page.get_by_role("button", name="Cancel").click()
+        await expect(page.locator("body")).to_have_attribute("data-phase", "offline")
+        await expect(page.locator(".notice")).to_have_count(0)
+        track_state = await page.evaluate("""async () => {
+            const { stream } = new AudioContext().createMediaStreamDestination();
+            window.grant(stream);
+            await new Promise((done) => setTimeout(done));
+            return stream.getAudioTracks()[0].readyState;
+        }""")
+        assert track_state == "ended", "what is granted after all is let go"
+    assert server.offers == []
+
+
+async def test_what_nobody_has_thought_of_is_shown_too(server: ScriptedServer) -> None:
+    broken = "RTCPeerConnection.prototype.createOffer = async () => { throw new TypeError('no codecs'); };"
+    async with opened(server.url, prepare=broken) as page:
+        await page.locator("#message").fill("Hello")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("alert")).to_contain_text("The call could not be started")
+        await expect(page.get_by_role("alert")).to_contain_text("no codecs")
+        await expect(page.locator("#message")).to_have_value("Hello")
 
 
 async def test_a_refused_call_gives_the_servers_own_words(server: ScriptedServer) -> None:
@@ -112,7 +139,12 @@ async def test_a_server_that_wants_a_key_is_given_one(server: ScriptedServer) ->
     server.refusals.append((401, json.dumps({"error": {"message": "a key is needed"}}), {}))
     async with opened(server.url) as page:
         await connect(page)
-        await expect(page.get_by_role("alert")).to_contain_text("This server wants a key")
+        await expect(page.get_by_role("alert")).to_contain_text("API key required")
+        await page.get_by_label("Key").fill("open sesame\N{RIGHTWARDS ARROW}")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("alert")).to_contain_text(
+            "The key has a character that an HTTP header cannot carry"
+        )
         await page.get_by_label("Key").fill("open sesame")
         await page.keyboard.press("Enter")
         await connected(page)
@@ -151,6 +183,65 @@ async def test_a_call_that_the_server_ends_can_be_taken_up_again(server: Scripte
         await expect(page.locator(".divider")).to_have_text("new call")
 
 
+async def test_a_call_that_the_server_ends_shows_the_reason_that_it_gave() -> None:
+    async def expel(call: ScriptedCall, event: dict[str, Any]) -> None:
+        if event["type"] == "response.create":
+            message = "Nothing was said for 300 s."
+            call.send("error", error={"type": "server_error", "code": "session_idle_timeout", "message": message})
+            await asyncio.sleep(0.2)
+            await call.peer.close()
+
+    async with ScriptedServer(expel).running() as server, opened(server.url) as page:
+        await page.locator("#message").fill("Hello")
+        await page.keyboard.press("Enter")
+        await expect(page.locator("body")).to_have_attribute("data-phase", "lost", timeout=15_000)
+        notice = page.get_by_role("alert")
+        await expect(notice).to_have_count(1)
+        await expect(notice).to_contain_text("The server ended the call")
+        await expect(notice).to_contain_text("Nothing was said for 300 s.")
+        await expect(page.get_by_role("button", name="Reconnect")).to_be_visible()
+
+
+async def test_typing_cancels_an_answer_that_is_made_and_silences_one_that_is_complete() -> None:
+    answers = 0
+
+    async def answer(call: ScriptedCall, event: dict[str, Any]) -> None:
+        nonlocal answers
+        if event["type"] == "response.cancel":
+            call.send("response.done", response={"id": f"resp_{answers}", "status": "cancelled"})
+            late = {"type": "invalid_request_error", "code": "response_cancel_not_active", "message": "Too late."}
+            call.send("error", error=late)
+        elif event["type"] == "response.create":
+            answers += 1
+            ids = {"response_id": f"resp_{answers}", "item_id": f"item_{answers}"}
+            call.send("response.created", response={"id": ids["response_id"], "status": "in_progress"})
+            call.send("response.output_item.added", response_id=ids["response_id"], item={"id": ids["item_id"]})
+            call.send("response.output_audio_transcript.delta", delta=f"Answer {answers}.", **ids)
+            call.send("goassist.state", state="speaking", previous="thinking", turn=answers, at_ms=0)
+            if answers > 1:
+                call.send("response.done", response={"id": ids["response_id"], "status": "completed"})
+            if answers > 2:
+                call.send("goassist.state", state="listening", previous="speaking", turn=answers, at_ms=0)
+
+    async with ScriptedServer(answer).running() as server, opened(server.url) as page:
+        for number, shown in ((1, "speaking"), (2, "speaking"), (3, "listening"), (4, "listening")):
+            await page.locator("#message").fill("Next")
+            await page.keyboard.press("Enter")
+            await expect(page.locator(".entry.agent .text").nth(number - 1)).to_have_text(
+                f"Answer {number}.", timeout=15_000
+            )
+            await expect(page.locator(".entry.agent.live")).to_have_count(int(number == 1))
+            await expect(page.locator("body")).to_have_attribute("data-state", shown)
+        await expect(page.locator(".notice")).to_have_count(0)
+        asked = ["conversation.item.create", "response.create"]
+        assert [event["type"] for event in server.calls[0].received] == [
+            *asked,
+            *("response.cancel", "output_audio_buffer.clear", *asked),
+            *("output_audio_buffer.clear", *asked),
+            *asked,
+        ]
+
+
 async def test_an_error_event_is_shown_and_the_call_goes_on() -> None:
     async def fail_first(call: ScriptedCall, event: dict[str, Any]) -> None:
         if event["type"] == "response.create" and len(call.received) == 2:
@@ -170,7 +261,7 @@ async def test_an_error_event_is_shown_and_the_call_goes_on() -> None:
         await expect(page.get_by_role("alert")).to_have_count(0)
 
 
-async def test_a_silenced_page_asks_for_the_click_that_its_browser_wants(server: ScriptedServer) -> None:
+async def test_a_silenced_page_asks_for_the_click_that_its_browser_waits_for(server: ScriptedServer) -> None:
     blocked = """
         let blocked = true;
         const play = HTMLMediaElement.prototype.play;
@@ -182,6 +273,7 @@ async def test_a_silenced_page_asks_for_the_click_that_its_browser_wants(server:
     async with opened(server.url, prepare=blocked) as page:
         await connect(page)
         await connected(page)
+        await expect(page.locator(".notice")).to_contain_text("until you click")
         await page.get_by_role("button", name="Turn sound on").click()
         await expect(page.locator(".notice")).to_have_count(0)
 

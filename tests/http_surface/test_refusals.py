@@ -87,6 +87,37 @@ async def test_a_body_that_is_no_json_object_is_refused(ready: RunningOrchestrat
         error_of(await client.post(path, content=b"{}", headers={"Content-Type": "text/plain"}), 400)
 
 
+async def test_half_of_a_surrogate_pair_is_refused_wherever_it_comes_in(ready: RunningOrchestrator) -> None:
+    half = r'"\ud800"'
+    instructions = f'{{"type": "realtime", "instructions": {half}}}'
+    async with http(ready) as client:
+        session = (await client.post("/sessions", json={})).json()["session_id"]
+        for path, body, param in (
+            ("/sessions", f'{{"system_prompt": {half}}}', "system_prompt"),
+            ("/sessions", f'{{"session": {instructions}}}', "session.instructions"),
+            ("/v1/realtime/client_secrets", f'{{"session": {instructions}}}', "session.instructions"),
+            (f"/sessions/{session}/chat", f'{{"message": {half}}}', "message"),
+            (f"/sessions/{session}/offer", f'{{"sdp": {half}}}', "sdp"),
+            (f"/sessions/{session}/ice-candidate", f'{{"candidate": {half}}}', "candidate"),
+        ):
+            answer = await client.post(path, content=body, headers={"Content-Type": "application/json"})
+            error = error_of(answer, 400)
+            assert error["param"] == param
+            assert "surrogate" in error["message"]
+        form = {"sdp": (None, "v=0"), "session": (None, instructions)}
+        assert error_of(await client.post("/v1/realtime/calls", files=form), 400)["param"] == "session.instructions"
+        # UTF-7, of all charsets, has halves of surrogate pairs.
+        body = b'--x\r\nContent-Disposition: form-data; name="sdp"\r\n\r\n+2AA-\r\n--x--\r\n'
+        headers = {"Content-Type": "multipart/form-data; boundary=x; charset=utf-7"}
+        assert error_of(await client.post("/v1/realtime/calls", content=body, headers=headers), 400)["param"] == "sdp"
+
+
+async def test_the_extensions_are_on_or_off(ready: RunningOrchestrator) -> None:
+    async with http(ready) as client:
+        answer = await client.post("/v1/realtime/calls?goassist_events=maybe", content=b"v=0", headers=SDP)
+        assert error_of(answer, 400)["param"] == "goassist_events"
+
+
 async def test_unknown_calls_and_paths_are_not_found(ready: RunningOrchestrator) -> None:
     async with http(ready) as client:
         for method, path in (
@@ -99,7 +130,7 @@ async def test_unknown_calls_and_paths_are_not_found(ready: RunningOrchestrator)
             ("POST", "/sessions/none/ice-candidate"),
         ):
             assert error_of(await client.request(method, path, json={}), 404)["code"] == "not_found"
-        error_of(await client.put("/livez"), 405)
+        assert error_of(await client.put("/livez"), 405)["code"] == "method_not_allowed"
 
 
 async def test_without_triton_a_call_is_refused_for_a_while(alone: RunningOrchestrator) -> None:

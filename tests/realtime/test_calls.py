@@ -98,6 +98,26 @@ async def test_a_raw_offer_is_answered_and_typed_words_are_spoken_to(running: Ru
         assert (await http.delete(response.headers["Location"])).status_code == 200
 
 
+async def test_a_call_can_be_without_the_extensions(running: RunningOrchestrator) -> None:
+    async with a_browser() as browser, httpx.AsyncClient(base_url=running.url, trust_env=False) as http:
+        response = await http.post(
+            "/v1/realtime/calls?goassist_events=off",
+            content=await browser.offer(),
+            headers={"Content-Type": "application/sdp"},
+        )
+        await browser.accept(response.text)
+        types = [(await browser.next("session.created"))["type"]]
+        item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "What is your name?"}]}
+        browser.send("conversation.item.create", item=item)
+        browser.send("response.create")
+        async with asyncio.timeout(TIMEOUT_S):
+            while types[-1] != "output_audio_buffer.stopped":
+                types.append((await browser.received.get())["type"])
+        assert not [kind for kind in types if kind.startswith("goassist.")]
+        assert "response.done" in types
+        await http.delete(response.headers["Location"])
+
+
 async def test_a_session_is_connected_later_and_chats_aloud(running: RunningOrchestrator) -> None:
     async with a_browser() as browser, httpx.AsyncClient(base_url=running.url, trust_env=False, timeout=30) as http:
         session = (await http.post("/sessions")).json()["session_id"]

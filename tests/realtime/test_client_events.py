@@ -15,6 +15,7 @@ from openai.types.realtime import (
 )
 
 from orchestrator.realtime.client_events import ClientEventError, parse_client_event
+from orchestrator.realtime.validation import MAX_DEPTH
 
 
 def parse(event: Any) -> Any:
@@ -127,14 +128,57 @@ def test_a_field_of_the_beta_is_told_where_it_is_now() -> None:
     assert "session.audio.output.voice" in str(refused(session(voice="alloy")))
 
 
+@pytest.mark.parametrize(
+    ("event", "param"),
+    [
+        (
+            item(type="message", role="user", content=[{"type": "input_text", "text": "Hi \ud83d"}]),
+            "item.content[0].text",
+        ),
+        (session(instructions="\udc00"), "session.instructions"),
+        ({"type": "response.create", "response": {"metadata": {"a": "\ud800"}}}, "response.metadata.a"),
+        ({"type": "response.create", "response": {"metadata": {"\ud800": "a"}}}, "response.metadata"),
+        ({"type": "no.such\ud800"}, "type"),
+        ({"type": "response.cancel", "\ud800": 1}, None),
+        # Another way to write one: bytes that UTF-8 forbids, which JSON's own parser lets pass.
+        (b'{"type": "conversation.item.delete", "item_id": "\xed\xa0\x80"}', "item_id"),
+    ],
+)
+def test_half_of_a_surrogate_pair_is_refused_wherever_it_is(event: Any, param: str | None) -> None:
+    error = refused(event)
+    assert error.param == param
+    assert "surrogate" in str(error)
+    str(error).encode()
+
+
+def test_the_event_id_is_repeated_unless_it_cannot_be() -> None:
+    wrong = {"type": "conversation.item.delete", "item_id": "\ud800"}
+    assert refused({**wrong, "event_id": "mine"}).event_id == "mine"
+    error = refused({**wrong, "event_id": "\ud800"})
+    assert (error.param, error.event_id) == ("event_id", None)
+
+
+def test_a_whole_surrogate_pair_is_one_character() -> None:
+    text = '{"type": "session.update", "session": {"type": "realtime", "instructions": "\\ud83d\\ude00"}}'
+    assert parse(text).session.instructions == "\N{GRINNING FACE}"
+
+
+def test_what_is_nested_too_deeply_is_refused() -> None:
+    for depth in (MAX_DEPTH, *range(900, 1000)):  # the deepest are at the limit of what Python can read, or write again
+        for opening, closing in (("[", "]"), ('{"a":', "}")):
+            nested = opening * depth + "1" + closing * depth
+            assert str(refused(f'{{"type": "conversation.item.delete", "item_id": {nested}}}'))
+
+
 @given(st.text() | st.binary())
 def test_no_message_can_raise_anything_but_an_explained_error(message: str | bytes) -> None:
     assert str(refused(message))
 
 
+TEXT = st.text(st.characters(), max_size=8)  # with halves of surrogate pairs
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    st.none() | st.booleans() | st.integers() | st.floats() | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
     max_leaves=8,
 )
 TYPES = ["session.update", "conversation.item.create", "response.create", "conversation.item.truncate"]

@@ -10,7 +10,7 @@ import pytest
 
 from orchestrator.config import SessionConfig
 from orchestrator.models import Models
-from orchestrator.realtime.dispatch import Dispatcher
+from orchestrator.realtime.dispatch import MAX_AUDIO_END_MS, Dispatcher
 from orchestrator.realtime.events import ServerEvents
 from orchestrator.session import Session
 from orchestrator.triton.asr import TritonAsr
@@ -125,11 +125,39 @@ async def test_ids_that_are_not_there_or_there_already_are_refused(talk: Convers
     assert after_none["param"] == "previous_item_id"
     assert talk.refused("conversation.item.delete", item_id="none")["param"] == "item_id"
     assert talk.refused("conversation.item.retrieve", item_id="none")["param"] == "item_id"
-    assert talk.refused("conversation.item.truncate", item_id="none", content_index=0, audio_end_ms=5)
     assert talk.refused("conversation.item.truncate", item_id="one", content_index=1, audio_end_ms=5)
-    assert talk.refused("conversation.item.truncate", item_id="one", content_index=0, audio_end_ms=-5)
-    assert talk.refused("response.cancel", response_id="none")
-    assert talk.refused("input_audio_buffer.commit")
+    for audio_end_ms in (-5, MAX_AUDIO_END_MS + 1, 10**400):
+        error = talk.refused("conversation.item.truncate", item_id="one", content_index=0, audio_end_ms=audio_end_ms)
+        assert error["param"] == "audio_end_ms"
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "code"),
+    [
+        ("conversation.item.retrieve", {"item_id": "none"}, "item_retrieve_invalid_item_id"),
+        ("conversation.item.delete", {"item_id": "none"}, "item_delete_invalid_item_id"),
+        (
+            "conversation.item.truncate",
+            {"item_id": "none", "content_index": 0, "audio_end_ms": 5},
+            "item_truncate_invalid_item_id",
+        ),
+        ("response.cancel", {}, "response_cancel_not_active"),
+        ("response.cancel", {"response_id": "none"}, "response_cancel_not_active"),
+        ("input_audio_buffer.commit", {}, "input_audio_buffer_commit_empty"),
+    ],
+)
+async def test_what_clients_forgive_has_the_code_that_they_know(
+    talk: Conversation, kind: str, fields: dict[str, Any], code: str
+) -> None:
+    assert talk.refused(kind, **fields)["code"] == code
+
+
+async def test_half_of_a_surrogate_pair_is_answered_and_changes_nothing(talk: Conversation) -> None:
+    assert talk.refused("conversation.item.create", item=message("\ud800", id="one"))["param"] == "item.content[0].text"
+    (answer,) = talk.send("response.cancel", event_id="\ud800")
+    assert (answer["type"], answer["error"]["param"]) == ("error", "event_id")
+    assert answer["error"]["event_id"] is None
+    assert len(talk.session.history) == 0
 
 
 async def test_the_session_is_updated_or_stays_as_it_was(talk: Conversation) -> None:
@@ -197,13 +225,14 @@ async def test_over_webrtc_sound_does_not_come_as_events(talk: Conversation) -> 
 async def test_over_a_websocket_sound_comes_as_base64_at_24_khz(talk: Conversation) -> None:
     second = base64.b64encode(bytes(2 * 24_000)).decode()
     assert talk.send("input_audio_buffer.append", audio=second) == []
+    await talk.session.caught_up()
     assert talk.session._listener.received_ms == pytest.approx(1000, abs=2)
     (cleared,) = talk.send("input_audio_buffer.clear")
     assert cleared["type"] == "input_audio_buffer.cleared"
 
 
 @over_websocket
-@pytest.mark.parametrize("audio", ["not base64!", base64.b64encode(b"odd").decode()])
+@pytest.mark.parametrize("audio", ["not base64!", "not ASCII: ä", base64.b64encode(b"odd").decode()])
 async def test_sound_that_is_none_is_refused(talk: Conversation, audio: str) -> None:
     assert talk.refused("input_audio_buffer.append", audio=audio)["param"] == "audio"
 

@@ -23,9 +23,11 @@ USER, AGENT, RESPONSE = "item_1u", "item_1a", "resp_1"
 class Wire:
     """Collects what is sent, and holds each event of the API against the API's own types."""
 
-    def __init__(self, *, with_audio: bool = False) -> None:
+    def __init__(self, *, with_audio: bool = False, extensions: bool = True) -> None:
         self.sent: list[dict[str, Any]] = []
-        self.events = ServerEvents("rtc_42", SessionConfig(voice="slt"), self._emit, with_audio=with_audio)
+        self.events = ServerEvents(
+            "rtc_42", SessionConfig(voice="slt"), self._emit, with_audio=with_audio, extensions=extensions
+        )
 
     def _emit(self, text: str) -> None:
         event = json.loads(text)
@@ -224,6 +226,26 @@ def test_typed_items_are_added_and_done_at_once(wire: Wire) -> None:
     wire.tell(told.ItemAdded(Item("item_x", "user", "Hello"), "item_w", done=True), told.ItemDeleted("item_x"))
     assert wire.types == ["conversation.item.added", "conversation.item.done", "conversation.item.deleted"]
     assert wire.sent[0]["item"]["content"] == [{"type": "input_text", "text": "Hello"}]
+
+
+def test_without_the_extensions_every_other_event_is_the_same() -> None:
+    def events(*, extensions: bool) -> list[dict[str, Any]]:
+        wire = Wire(extensions=extensions)
+        wire.tell(
+            told.Degraded("verbosity_reduce", "normal", "Answers are shorter."),
+            told.StateChanged("listening", "idle", 1, 0),
+            told.TranscriptPartial(USER, "what time", 5),
+            told.TranscriptCompleted(USER, "what time is it", 1.7),
+            begin("text"),
+            told.ResponseText(RESPONSE, AGENT, "It is noon."),
+            told.TurnMetrics(1, RESPONSE, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, False),
+            finish(),
+        )
+        return [{name: value for name, value in event.items() if name != "event_id"} for event in wire.sent]
+
+    everything, standard = events(extensions=True), events(extensions=False)
+    assert len({event["type"] for event in everything if event["type"].startswith("goassist.")}) == 4
+    assert standard == [event for event in everything if not event["type"].startswith("goassist.")]
 
 
 def test_event_ids_are_unique(wire: Wire) -> None:

@@ -14,17 +14,15 @@ class Clock:
 
 
 async def test_the_first_word_is_sent_at_once_and_the_next_ones_together() -> None:
-    sent: list[str] = []
-    text = GatheredText(sent.append)
+    sent: asyncio.Queue[str] = asyncio.Queue()
+    text = GatheredText(sent.put_nowait)
     text.push("It")
-    assert sent == ["It"]
+    assert sent.get_nowait() == "It"
     text.push(" is")
     text.push(" noon")
-    assert sent == ["It"]
-    async with asyncio.timeout(5):
-        while len(sent) < 2:
-            await asyncio.sleep(0.01)
-    assert sent == ["It", " is noon"]
+    assert sent.empty()
+    assert await asyncio.wait_for(sent.get(), 5) == " is noon"
+    assert sent.empty()
 
 
 def test_words_that_come_slowly_are_each_sent_at_once() -> None:

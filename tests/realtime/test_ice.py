@@ -3,9 +3,16 @@
 import base64
 import hashlib
 import hmac
+import socket
+
+import httpx
+import pytest
+from aiortc import RTCPeerConnection
 
 from orchestrator.realtime.ice import ice_servers, ice_servers_as_json
 from orchestrator.settings import load_settings
+from tests.servers.orchestrator import run_orchestrator
+from tests.servers.triton import RunningTriton
 
 TURN = "turn:turn.example.org:3478"
 
@@ -31,3 +38,31 @@ def test_a_name_and_a_password_are_used_as_they_are() -> None:
         {"urls": ["stun:a:1"]},
         {"urls": [TURN], "username": "u", "credential": "p"},
     ]
+
+
+async def test_the_relay_is_for_callers_and_our_own_peers_never_ask_it(triton: RunningTriton) -> None:
+    """It reaches them directly; under the callers' name for it, it may not be there for them at all."""
+    browser = RTCPeerConnection()
+    browser.createDataChannel("oai-events")
+    await browser.setLocalDescription(await browser.createOffer())
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as relay:
+        relay.bind(("127.0.0.1", 0))
+        relay.setblocking(False)
+        turn = f"turn:127.0.0.1:{relay.getsockname()[1]}"
+        async with (
+            run_orchestrator(
+                triton_url=triton.grpc_url, webrtc_turn_server=turn, webrtc_turn_secret="shared"
+            ) as orchestrator,
+            httpx.AsyncClient(base_url=orchestrator.url, trust_env=False, timeout=20) as http,
+        ):
+            answer = await http.post(
+                "/v1/realtime/calls",
+                content=browser.localDescription.sdp,
+                headers={"Content-Type": "application/sdp"},
+            )
+            assert answer.status_code == 201
+            told = (await http.get("/v1/realtime/ice_servers")).json()["ice_servers"]
+        with pytest.raises(BlockingIOError):
+            relay.recv(2_000)
+    assert [server["urls"] for server in told] == [[turn]]
+    await browser.close()

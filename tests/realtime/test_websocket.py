@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import logging
 import wave
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +14,7 @@ import websockets
 from openai import AsyncOpenAI
 from openai.resources.realtime.realtime import AsyncRealtimeConnection
 
+from orchestrator.realtime.call import Call
 from orchestrator.realtime.websocket import MAX_WAITING_EVENTS
 from orchestrator.webrtc.resample import Resampler
 from tests.end_to_end.conftest import AUDIO
@@ -115,6 +117,61 @@ async def test_a_closed_socket_ends_the_call_and_an_ended_call_closes_the_socket
         async with asyncio.timeout(5):
             await socket.wait_closed()
         assert (socket.close_code, socket.close_reason) == (1000, "Enough.")
+    assert len(running.services.registry) == 0
+
+
+async def test_a_call_whose_connection_fails_gives_its_place_back_and_the_reason_to_the_log(
+    running: RunningOrchestrator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail(call: Call) -> None:
+        raise LookupError("what nobody has thought of")
+
+    monkeypatch.setattr(Call, "caught_up", fail)
+    async with websockets.connect(running.url.replace("http", "ws") + "/v1/realtime") as socket:
+        call_id = json.loads(await socket.recv())["session"]["id"]
+        await socket.send("{}")
+        async with asyncio.timeout(5):
+            await socket.wait_closed()
+            await running.services.registry.ended(call_id)
+    assert len(running.services.registry) == 0
+    traces = [
+        record.exc_text or logging.Formatter().formatException(record.exc_info)
+        for record in caplog.records
+        if record.exc_info
+    ]
+    assert any("what nobody has thought of" in trace for trace in traces)
+
+
+async def test_a_client_can_turn_the_extensions_off(running: RunningOrchestrator) -> None:
+    address = running.url.replace("http", "ws") + "/v1/realtime"
+    # pipecat appends its model to whatever address it is given.
+    async with websockets.connect(f"{address}?goassist_events=off&?model=gpt-realtime") as socket:
+        session = {"type": "realtime", "output_modalities": ["text"]}
+        item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "What is your name?"}]}
+        for event in (
+            {"type": "session.update", "session": session},
+            {"type": "conversation.item.create", "item": item},
+            {"type": "response.create"},
+        ):
+            await socket.send(json.dumps(event))
+        types = []
+        async with asyncio.timeout(TIMEOUT_S):
+            while not types or types[-1] != "response.done":
+                types.append(json.loads(await socket.recv())["type"])
+    assert not [kind for kind in types if kind.startswith("goassist.")]
+
+
+@pytest.mark.parametrize(
+    ("query", "param"),
+    [("call_id=rtc_1", "call_id"), ("intent=transcription", "intent"), ("goassist_events=no", "goassist_events")],
+)
+async def test_what_an_address_asks_for_and_cannot_be_had_is_refused(
+    running: RunningOrchestrator, query: str, param: str
+) -> None:
+    with pytest.raises(websockets.InvalidStatus) as caught:
+        await websockets.connect(running.url.replace("http", "ws") + f"/v1/realtime?{query}")
+    assert caught.value.response.status_code == 400
+    assert json.loads(caught.value.response.body or b"")["error"]["param"] == param
     assert len(running.services.registry) == 0
 
 
