@@ -133,6 +133,7 @@ def _serve(settings: "Settings", listener: socket.socket, ready: Callable[[], No
             pass
         _tell("Stopped.")
 
+    server.raise_file_limit()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve())
 

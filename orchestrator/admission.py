@@ -107,9 +107,12 @@ class Admission:
         return max(self._lateness(WINDOW_S).p99_s, self.lag_s)
 
     def _busy(self) -> CapacityError:
+        late_s = self._late_s()
+        late = f": audio is {late_s * 1000:.0f} ms late (limit {self._limit_s * 1000:g} ms)"
+        # Where it is not, models answer too slowly, or a level has not been left yet.
+        reason = late if late_s > self._limit_s else ""
         return CapacityError(
-            f"the server is busy: its sound would be {self._late_s() * 1000:.0f} ms late; try again shortly",
-            retry_after_s=RETRY_AFTER_S,
+            f"the server is overloaded{reason}; retry in {RETRY_AFTER_S} s", retry_after_s=RETRY_AFTER_S
         )
 
     def _leveled(self, level: Level, previous: Level) -> None:

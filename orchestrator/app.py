@@ -60,8 +60,8 @@ def create_app(settings: Settings, worker: Worker | None = None) -> FastAPI:
 
     `worker`: which one it is of several.
     """
-    metrics = Metrics()
-    places = worker.places() if worker is not None else None
+    places, kept = (worker.places(), worker.kept()) if worker is not None else (None, None)
+    metrics = Metrics(keep=kept.keep) if kept is not None else Metrics()
     app = FastAPIOffline(
         title="GoAssist",
         description=DESCRIPTION,
@@ -77,11 +77,12 @@ def create_app(settings: Settings, worker: Worker | None = None) -> FastAPI:
             allow_headers=["*"],
             expose_headers=["Location", "Retry-After"],
         )
-    if worker is not None and places is not None:
+    if worker is not None and places is not None and kept is not None:
         app.add_middleware(
             Siblings,
             worker=worker,
             places=places,
+            kept=kept,
             has=lambda call_id: app.state.services.registry.get(call_id) is not None,
             busy=lambda: app.state.services.busy,
         )
@@ -115,7 +116,7 @@ async def _lifespan(
             stack.push_async_callback(elsewhere.close)
             questions["llm"] = elsewhere.ready
         models = Models(TritonAsr(triton), llm, TritonTts(triton), TritonTurn(triton))
-        experience = Experience()
+        experience, detector = Experience(), VoiceDetector()
         plane = MediaPlane(hosts=settings.webrtc_hosts)
         registry: Registry[Call] = Registry(
             max_sessions=settings.max_concurrent_sessions,
@@ -137,7 +138,7 @@ async def _lifespan(
             registry=registry,
             admission=admission,
             readiness=ReadinessCheck({"triton": triton.server_ready, **questions}),
-            shared=Shared(models, VoiceDetector(), plane, metrics, experience, admission.note_model_delay),
+            shared=Shared(models, detector, plane, metrics, experience, admission.note_model_delay),
             keys=Keys(revealed(settings.api_key), secret=worker.secret if worker else None),
             worker=worker,
         )
@@ -147,6 +148,7 @@ async def _lifespan(
             level=lambda: admission.level,
             distrusts=lambda: experience.distrusts,
         )
+        metrics.watch_sound(detector=detector, received=plane.received)
         build_models()
         # What lives as long as the process is not looked at again: a full collection among many calls takes 60 ms.
         gc.collect()

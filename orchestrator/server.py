@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import resource
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Generator
@@ -27,6 +28,15 @@ SHUTDOWN_TIMEOUT_S = 5
 
 TRITON_PORTS = Ports()
 EMBEDDED_START_TIMEOUT_S, START_TIMEOUT_S = 120.0, 900.0
+
+
+def raise_file_limit() -> None:
+    """Allow this process, and those that it starts, as many open files as the system lets it have.
+
+    A call has a socket for each local address; the usual limit of 1024 is meant for programs that use select().
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 class Interrupted(Exception):
@@ -116,7 +126,10 @@ async def run_with_triton(
         if state is TritonState.READY:
             tell("Triton is ready." if not began else "Triton is ready again.")
         elif state is TritonState.DOWN:
-            tell("Triton ended unexpectedly and is being restarted; calls wait for it.")
+            tell(
+                "Triton stopped unexpectedly and is restarting. "
+                "Answers fail and new calls are refused until it is ready."
+            )
 
     triton = EmbeddedTriton(
         settings.model_repository,

@@ -67,7 +67,7 @@ class Settings(BaseSettings):
     drain_timeout_s: float = Field(
         0, ge=0, le=86_400, description="seconds that calls may go on after the order to stop, 0 to 86400"
     )
-    instructions: str = Field(DEFAULT_INSTRUCTIONS, description="what the agent is told to be")
+    instructions: str = Field(DEFAULT_INSTRUCTIONS, description="the agent's system prompt")
     voice: str | None = Field(None, description="voice of the tts model; without it the model's first")
     speech_language: str | None = Field(None, description="language of speech, such as en; without it the models' own")
     turn_detection: Literal["server_vad", "semantic_vad"] = Field(
@@ -112,7 +112,8 @@ class Settings(BaseSettings):
 
     # WebRTC.
     webrtc_hosts: Names = Field(
-        (), description="local addresses that answers name, separated by commas; without any, all of the machine's"
+        (),
+        description="local IP addresses put into SDP answers, separated by commas; without any, all of the machine's",
     )
     webrtc_stun_server: str | None = Field(None, pattern=r"^stuns?:\S+$", description="such as stun:host:3478")
     webrtc_turn_server: str | None = Field(None, pattern=r"^turns?:\S+$", description="such as turn:host:3478")

@@ -19,10 +19,11 @@ import uvloop
 
 from orchestrator.address import bind
 from orchestrator.errors import ConfigurationError, GoAssistError
-from orchestrator.places import new_places, vacate
+from orchestrator.places import new_places, occupy, vacate
 from orchestrator.server import Interrupted, Stop, run_orchestrator
 from orchestrator.settings import Settings
 from orchestrator.siblings import HOST, Worker
+from orchestrator.telemetry.kept import new_kept
 from orchestrator.telemetry.logs import configure_logs
 
 LOGGER = logging.getLogger(__name__)
@@ -55,10 +56,11 @@ async def run_workers(settings: Settings, listener: socket.socket, stop: Stop, *
             each.bind((HOST, 0))
         ports = tuple(each.getsockname()[1] for each in loopbacks)
         secret = secrets.token_hex()
-        places = new_places(settings.workers)
+        places, kept = new_places(settings.workers), new_kept(settings.workers)
         stack.callback(os.close, places)
+        stack.callback(os.close, kept)
         starts = [
-            Start(settings, Worker(number, ports, secret, places), each.fileno())
+            Start(settings, Worker(number, ports, secret, places, kept), each.fileno())
             for number, each in enumerate(loopbacks)
         ]
         began = [asyncio.Event() for _ in starts]
@@ -83,40 +85,61 @@ async def _all(events: Sequence[asyncio.Event]) -> None:
 
 async def _supervise(start: Start, stop: Stop, began: asyncio.Event) -> None:
     """Keep one worker running until the stop is asked for. ConfigurationError where it cannot be started at first."""
-    backoff_s = FIRST_BACKOFF_S
+    number, backoff_s = start.worker.number, FIRST_BACKOFF_S
     while not stop.asked.is_set():
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "orchestrator.workers"),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            pass_fds=[start.loopback_fd, start.worker.places_descriptor],
-            start_new_session=True,  # Ctrl-C is for this process, which passes it on
-        )
         try:
-            assert process.stdin is not None
-            assert process.stdout is not None
-            process.stdin.write(pickle.dumps(start))
-            if await stop.unless(process.stdout.readline()) == READY:
-                began.set()
-                backoff_s = FIRST_BACKOFF_S
-            await stop.unless(process.wait())
-        except Interrupted:
-            await _stop(process, stop)
-            return
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-            vacate(start.worker.places_descriptor, start.worker.number)
-        if not began.is_set():
-            raise ConfigurationError(f"worker {start.worker.number} could not be started: see above")
-        LOGGER.error(
-            "a worker ended and is restarted; its calls are lost",
-            extra={"worker": start.worker.number, "status": process.returncode},
-        )
+            process = await _begin(start)
+        except OSError as error:  # no process, memory or file is left for it now: the others are to go on
+            if not began.is_set():
+                raise ConfigurationError(f"worker {number} could not be started: {error.strerror}") from error
+            LOGGER.error("a worker could not be restarted", extra={"worker": number, "reason": error.strerror})
+        else:
+            try:
+                if await _ended(process, start, stop, began):
+                    backoff_s = FIRST_BACKOFF_S
+            except Interrupted:
+                return
+            if not began.is_set():
+                raise ConfigurationError(f"worker {number} could not be started: see above")
+            LOGGER.error(
+                "a worker ended and is restarted; its calls are lost",
+                extra={"worker": number, "status": process.returncode},
+            )
         with suppress(Interrupted):
             await stop.unless(asyncio.sleep(backoff_s))
         backoff_s = min(2 * backoff_s, LAST_BACKOFF_S)
+
+
+async def _begin(start: Start) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "orchestrator.workers"),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        pass_fds=[start.loopback_fd, start.worker.places_descriptor, start.worker.kept_descriptor],
+        start_new_session=True,  # Ctrl-C is for this process, which passes it on
+    )
+
+
+async def _ended(process: asyncio.subprocess.Process, start: Start, stop: Stop, began: asyncio.Event) -> bool:
+    """Wait until a worker has ended, and tell whether it had served. Where the stop is asked for, raise Interrupted."""
+    served = False
+    try:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(pickle.dumps(start))
+        if await stop.unless(process.stdout.readline()) == READY:
+            served = True
+            began.set()
+        await stop.unless(process.wait())
+    except Interrupted:
+        await _stop(process, stop)
+        raise
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+        vacate(start.worker.places_descriptor, start.worker.number)
+    return served
 
 
 async def _stop(process: asyncio.subprocess.Process, stop: Stop) -> None:
@@ -137,14 +160,16 @@ def main() -> int:
     start: Start = pickle.load(sys.stdin.buffer)  # from the parent alone
     configure_logs(start.settings.log_level, start.settings.log_format)
 
+    def ready() -> None:
+        occupy(start.worker.places_descriptor, start.worker.number)
+        os.write(sys.stdout.fileno(), READY)
+
     async def run() -> None:
         stop = Stop()
         # Nothing else is written there: it becomes readable when the parent has gone.
         asyncio.get_running_loop().add_reader(sys.stdin.fileno(), _parent_gone, stop)
         with bind(start.settings, shared=True) as listener, socket.socket(fileno=start.loopback_fd) as loopback:
-            await run_orchestrator(
-                start.settings, listener, stop, ready=_tell_ready, worker=start.worker, loopback=loopback
-            )
+            await run_orchestrator(start.settings, listener, stop, ready=ready, worker=start.worker, loopback=loopback)
 
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -159,10 +184,6 @@ def _parent_gone(stop: Stop) -> None:
     asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
     stop.asked.set()
     stop.hurried.set()
-
-
-def _tell_ready() -> None:
-    os.write(sys.stdout.fileno(), READY)
 
 
 if __name__ == "__main__":

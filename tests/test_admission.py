@@ -23,7 +23,7 @@ def test_late_frames_refuse_the_next_call_and_say_when_to_try_again() -> None:
     calls = admission([0.0], frames)
     calls.check(active=5)
     frames[0] = Lateness(0.05, 0.2)
-    with pytest.raises(CapacityError, match="50 ms late") as caught:
+    with pytest.raises(CapacityError, match=r"overloaded: audio is 50 ms late \(limit 40 ms\); retry in 5 s") as caught:
         calls.check(active=5)
     assert caught.value.retry_after_s > 0
 
@@ -107,6 +107,16 @@ async def test_a_call_that_comes_before_all_is_calm_waits_and_is_taken() -> None
     assert not waiting.done()
     process.seconds(30, 0.0)
     await asyncio.wait_for(waiting, 1)
+
+
+def test_where_the_models_are_slow_no_lateness_is_claimed() -> None:
+    process = Lagging()
+    for _ in range(20):
+        process.admission.note_model_delay(20.0)
+    process.seconds(2, 0.0)
+    assert process.admission.level is Level.SESSION_REJECT
+    with pytest.raises(CapacityError, match=r"^the server is overloaded; retry in 5 s$"):
+        process.admission.check(active=3)
 
 
 async def test_no_more_calls_wait_than_can_be_held_and_none_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from orchestrator.core.pressure import Level
 from orchestrator.errors import CapacityError
-from orchestrator.places import Places, new_places, vacate
+from orchestrator.places import Places, new_places, occupy, vacate
 from orchestrator.registry import Registry
 from orchestrator.siblings import Worker
 
@@ -24,7 +24,10 @@ def descriptor() -> Iterator[int]:
 
 
 def places(descriptor: int, own: int) -> Places:
-    return Places(descriptor, workers=WORKERS, own=own)
+    """Those of a worker that serves."""
+    made = Places(descriptor, workers=WORKERS, own=own)
+    occupy(descriptor, own)
+    return made
 
 
 def test_every_worker_sees_the_calls_of_all(descriptor: int) -> None:
@@ -62,6 +65,35 @@ def test_a_worker_that_takes_no_calls_is_left_out_unless_all_are(descriptor: int
     assert third.freest(busy=True, coming={}) == 0
 
 
+def test_a_worker_that_died_gets_no_call_until_its_successor_serves(descriptor: int) -> None:
+    first, second = places(descriptor, 0), places(descriptor, 1)
+    first.note(2)
+    second.note(1)
+    assert first.freest(busy=True, coming={}) == 1, "the third has not started"
+    vacate(descriptor, 1)
+    assert not first.serves(1)
+    assert first.freest(busy=True, coming={}) == 0
+    successor = Places(descriptor, workers=WORKERS, own=1)
+    successor.note(0)
+    successor.press(Level.NORMAL)
+    assert first.freest(busy=True, coming={}) == 0, "it starts, and does not answer yet"
+    occupy(descriptor, 1)
+    assert first.serves(1)
+    assert first.freest(busy=False, coming={}) == 1
+    successor.note(1)
+    assert first.serves(1)
+
+
+def test_a_worker_that_did_not_answer_is_left_out(descriptor: int) -> None:
+    first, second, third = (places(descriptor, own) for own in range(WORKERS))
+    first.note(3)
+    third.note(1)
+    assert first.freest(busy=False, coming={}) == 1
+    assert first.freest(busy=False, coming={}, silent={1}) == 2
+    assert first.freest(busy=True, coming={}, silent={1, 2}) == 0
+    assert second.freest(busy=False, coming={}, silent={1}) == 1, "this one answers"
+
+
 def test_the_limit_is_that_of_all_workers_together(descriptor: int) -> None:
     own, other = places(descriptor, 0), places(descriptor, 1)
     registry: Registry[None] = Registry(max_sessions=4, idle_timeout_s=60, shares=own)  # type: ignore[type-var]
@@ -87,7 +119,7 @@ def test_a_worker_that_dies_with_the_lock_does_not_keep_it(descriptor: int) -> N
 
 
 def test_an_id_that_a_client_chose_belongs_to_one_worker() -> None:
-    workers = [Worker(number, (1, 2, 3), "", -1) for number in range(3)]
+    workers = [Worker(number, (1, 2, 3), "", -1, -1) for number in range(3)]
     for chosen in ("mine", "yours", "theirs", "room-7"):
         assert len({worker.chosen_by(chosen) for worker in workers}) == 1
     assert {workers[0].chosen_by(f"room-{number}") for number in range(20)} == {0, 1, 2}

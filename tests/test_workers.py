@@ -2,6 +2,7 @@
 
 import os
 import re
+import resource
 import signal
 import subprocess
 import time
@@ -17,7 +18,6 @@ import pytest
 
 from orchestrator.realtime.keys import Keys
 from orchestrator.siblings import Worker
-from orchestrator.telemetry.exposition import summed
 from tests.servers.triton import RunningTriton
 from tests.test_cli import address, start
 
@@ -41,6 +41,11 @@ class Service:
             return self.request("GET", "/readyz").status_code == 200
         except httpx.TransportError:
             return False
+
+    def metrics(self) -> dict[str, float]:
+        """Every series of the metrics page."""
+        page = self.request("GET", "/metrics").text
+        return {series: float(value) for series, value in re.findall(r"^([^#\s]\S*) (\S+)$", page, re.MULTILINE)}
 
     def children(self) -> list[int]:
         """The workers' process ids."""
@@ -106,13 +111,16 @@ def test_a_session_is_reached_over_any_connection_and_counts_are_of_all(service:
     said = service.request("POST", f"/sessions/{sessions['sess_w1']}/chat", json={"message": "What is your name?"})
     assert said.json()["response"].startswith("My name is GoAssist.")
 
-    page = service.request("GET", "/metrics").text
-    values = dict(re.findall(r"^(\S+) (\S+)$", page, re.MULTILINE))
-    assert float(values["goassist_sessions_active"]) == listed["active_count"]
+    values = service.metrics()
+    assert values["goassist_sessions_active"] == listed["active_count"]
+    for path in ("/health", "/healthz"):
+        components = service.request("GET", path).json()["components"]
+        assert components["sessions"] == {"status": "up", "active": listed["active_count"], "limit": MOST}
+        assert components["workers"] == {"status": "up", "count": 2, "missing": []}
     resident = [int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096 for pid in service.children()]
     assert len(resident) == 2
-    assert float(values["process_resident_memory_bytes"]) == pytest.approx(sum(resident), rel=0.1)
-    assert float(values["process_cpu_seconds_total"]) > 0
+    assert values["process_resident_memory_bytes"] == pytest.approx(sum(resident), rel=0.1)
+    assert values["process_cpu_seconds_total"] > 0
 
     ready = service.request("GET", "/readyz")
     assert (ready.status_code, ready.json()["status"], ready.json()["workers"]) == (200, "ready", 2)
@@ -165,6 +173,71 @@ def test_the_places_of_a_worker_that_dies_are_free_again(service: Service) -> No
     assert left["available_slots"] == MOST - left["active_count"]
 
 
+def killed(service: Service) -> int:
+    """A worker that died and cannot be restarted, as its parent may open no further file; its process id."""
+    victim, parent = service.children()[0], service.process.pid
+    _, hard = resource.prlimit(parent, resource.RLIMIT_NOFILE)
+    resource.prlimit(parent, resource.RLIMIT_NOFILE, (3, hard))
+    os.kill(victim, signal.SIGKILL)
+    until(lambda: not command(victim))
+    return victim
+
+
+def allow_restart(service: Service) -> None:
+    _, hard = resource.prlimit(service.process.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(service.process.pid, resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def test_calls_go_to_the_others_while_a_worker_is_down(service: Service) -> None:
+    service.sessions()
+    killed(service)
+    # Each connection reaches the one that is left, which has more calls than the dead one.
+    begun = [service.request("POST", "/sessions", json={}) for _ in range(3)]
+    assert [answer.status_code for answer in begun] == [200] * 3
+    health = service.request("GET", "/health")
+    assert health.status_code == 503
+    assert health.json()["components"]["workers"]["status"] == "down"
+    assert len(health.json()["components"]["workers"]["missing"]) == 1
+    assert service.request("GET", "/readyz").status_code == 503
+    allow_restart(service)
+    until(service.ready)
+    assert {service.request("POST", "/sessions", json={}).status_code for _ in range(2)} == {200}
+
+
+def test_a_worker_that_cannot_be_restarted_costs_the_others_nothing(service: Service) -> None:
+    sessions = service.sessions()
+    victim = killed(service)
+    time.sleep(1.0)  # several attempts
+    assert service.process.poll() is None
+    assert victim not in service.children()
+    (left,) = service.children()
+    answers = {service.request("GET", f"/sessions/{session}").status_code for session in sessions.values()}
+    assert answers == {200, 503}, "the other's calls go on; those of the dead one are said to be lost for now"
+    allow_restart(service)
+    until(lambda: len(service.children()) == 2 and service.ready())
+    assert left in service.children()
+
+
+def test_counters_do_not_fall_when_a_worker_dies_and_when_it_is_back(service: Service) -> None:
+    service.sessions()
+    before = service.metrics()
+    started = before['goassist_sessions_total{transport="http"}']
+    assert started >= 2
+    killed(service)
+    without = service.metrics()
+    allow_restart(service)
+    until(service.ready)
+    service.request("POST", "/sessions", json={})
+    after = service.metrics()
+    for series, value in before.items():
+        if re.search(r"_(total|count|sum|bucket)\b", series):
+            assert value <= without[series] <= after[series], series
+    assert after['goassist_sessions_total{transport="http"}'] == started + 1
+    assert without["goassist_sessions_active"] < before["goassist_sessions_active"]
+    assert without["process_resident_memory_bytes"] < 0.7 * before["process_resident_memory_bytes"]
+    assert after["process_resident_memory_bytes"] > 1.4 * without["process_resident_memory_bytes"]
+
+
 def test_an_id_that_a_client_chose_is_taken_once_whichever_worker_is_asked(service: Service) -> None:
     answers = [service.request("POST", "/sessions", json={"session_id": "mine"}).status_code for _ in range(6)]
     assert sorted(answers) == [200, 400, 400, 400, 400, 400]
@@ -186,8 +259,8 @@ def test_workers_do_not_outlive_a_parent_that_is_killed(service: Service) -> Non
 
 
 def test_an_id_names_its_owner() -> None:
-    worker = Worker(1, (1001, 1002, 1003), "", -1)
-    other = Worker(2, worker.ports, "", -1)
+    worker = Worker(1, (1001, 1002, 1003), "", -1, -1)
+    other = Worker(2, worker.ports, "", -1, -1)
     assert worker.owners(other.new_id("rtc")) == [2]
     assert worker.owners(worker.new_id("sess")) == []
     assert worker.owners("rtc_w9_x") == []
@@ -198,14 +271,3 @@ def test_a_short_lived_key_of_one_worker_is_taken_by_another() -> None:
     value, _ = Keys(None, secret="shared").client_secret({"instructions": "Hi."}, lifetime_s=60)
     assert Keys(None, secret="shared").session_of(value) == {"instructions": "Hi."}
     assert Keys(None).session_of(value) is None
-
-
-def test_pages_are_summed_series_by_series() -> None:
-    one = '# HELP a A.\n# TYPE a counter\na{x="1 2"} 1.0\n# HELP goassist_frame_lateness_seconds L.\n'
-    one += 'goassist_frame_lateness_seconds{quantile="1"} 0.5\n'
-    two = '# HELP a A.\n# TYPE a counter\na{x="1 2"} 2.0\na{x="3"} 4.0\n# HELP goassist_frame_lateness_seconds L.\n'
-    two += 'goassist_frame_lateness_seconds{quantile="1"} 0.2\n'
-    assert summed([one, two]) == (
-        '# HELP a A.\n# TYPE a counter\na{x="1 2"} 3.0\na{x="3"} 4.0\n# HELP goassist_frame_lateness_seconds L.\n'
-        'goassist_frame_lateness_seconds{quantile="1"} 0.5\n'
-    )

@@ -6,10 +6,13 @@ from collections.abc import Sequence
 MAXIMA = (
     "goassist_frame_lateness_seconds",
     "goassist_pressure_level",
+    "goassist_endpointing_by_words",
     "process_start_time_seconds",
     "process_max_fds",
     "python_info",
 )
+
+GROWING = ("counter", "histogram", "summary")
 
 
 def summed(pages: Sequence[str]) -> str:
@@ -34,3 +37,16 @@ def summed(pages: Sequence[str]) -> str:
     for family, found in samples.items():
         lines += comments[family] + [f"{series} {value!r}" for series, value in found.items()]
     return "\n".join(lines) + "\n"
+
+
+def counters(page: str) -> str:
+    """Of a page, what only grows."""
+    lines = page.splitlines()
+    kinds = dict(line.split()[2:4] for line in lines if line.startswith("# TYPE "))
+    kept, family = [], ""
+    for line in lines:
+        if line.startswith("# "):
+            family = line.split(" ", 3)[2]
+        if kinds.get(family) in GROWING:
+            kept.append(line)
+    return "".join(f"{line}\n" for line in kept)

@@ -18,6 +18,9 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
 from orchestrator import notifications as told
+from orchestrator.telemetry.sound import SoundCounters
+from orchestrator.vad import VoiceDetector
+from orchestrator.webrtc.received import ReceivedSound
 from orchestrator.webrtc.ticker import Ticker
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -25,6 +28,9 @@ CONTENT_TYPE = CONTENT_TYPE_LATEST
 # Around the latency contracts: fine between 20 and 500 ms, coarse beyond.
 LATENCY_BUCKETS_S = (0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.65, 0.8, 1, 1.5, 2, 5)
 LAG_PROBE_S = 0.25
+# RFC 9110 section 9, RFC 5789, and what the gate calls a WebSocket's request. A client may send any other word as its
+# method; each would make a series.
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "WEBSOCKET"})
 
 _STAGES = {
     "endpointing_ms": "Last speech of the user to the decision that the turn ended",
@@ -37,9 +43,13 @@ _STAGES = {
 
 
 class Metrics:
-    """The metrics of one process. Counting costs about a microsecond each; scraping does the rest."""
+    """The metrics of one process. Counting costs about a microsecond each; scraping does the rest.
 
-    def __init__(self) -> None:
+    `keep` is given every page that is shown, and returns it as it is to be shown.
+    """
+
+    def __init__(self, *, keep: Callable[[str], str] = lambda page: page) -> None:
+        self._keep = keep
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a series for each counter's birth is noise
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
@@ -69,6 +79,8 @@ class Metrics:
             "Whether new callers' turns end by their words alone, since the turn model doubted others' in vain",
             registry=self.registry,
         )
+        self._sound = SoundCounters()
+        self.registry.register(self._sound)
         self._observers: dict[type, Callable[[Any], None]] = {
             told.TurnMetrics: self._turn,
             told.TranscriptCompleted: lambda _: self._turns.inc(),
@@ -94,6 +106,10 @@ class Metrics:
         self._active.set_function(sessions)
         self.registry.register(_FrameLateness(ticker))
 
+    def watch_sound(self, *, detector: VoiceDetector, received: ReceivedSound) -> None:
+        """Read these at each scrape, too."""
+        self._sound.detector, self._sound.received = detector, received
+
     def session_started(self, transport: str) -> None:
         """A session begins: over `webrtc`, `websocket` or `http`."""
         self._started.labels(transport).inc()
@@ -108,11 +124,11 @@ class Metrics:
 
     def request(self, method: str, route: str, status: int) -> None:
         """An HTTP request was answered; `route` is the pattern, so that ids make no series."""
-        self._requests.labels(method, route, str(status)).inc()
+        self._requests.labels(method if method in METHODS else "other", route, str(status)).inc()
 
     def exposition(self) -> bytes:
         """The text format, of media type `CONTENT_TYPE`."""
-        return generate_latest(self.registry)
+        return self._keep(generate_latest(self.registry).decode()).encode()
 
     async def measure_loop_lag(self, note: Callable[[float], None]) -> None:
         """Measure for ever how late timers run, in seconds; `note` is told of each."""

@@ -1,0 +1,196 @@
+"""A worker and its siblings, some of which do not answer."""
+
+import asyncio
+import os
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from orchestrator import siblings as under_test
+from orchestrator.places import Places, new_places, occupy
+from orchestrator.server import HttpServer, http_config
+from orchestrator.siblings import HOST, Siblings, Worker
+from orchestrator.telemetry.kept import Kept, new_kept
+
+HERE = "http://here"
+WORKERS = 3
+OWN_PORT = 1  # nobody asks there
+
+
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time-outs of tenths of a second."""
+    for name in ("PATIENCE_S", "SIGN_OF_LIFE_S", "GATHER_TIMEOUT_S"):
+        monkeypatch.setattr(under_test, name, 0.2)
+
+
+def named(name: str, *, after_s: float = 0.0) -> FastAPI:
+    """An application whose every session is begun by `name`, after so long."""
+    app = FastAPI()
+
+    @app.post("/sessions")
+    async def begin() -> dict[str, str]:
+        await asyncio.sleep(after_s)
+        return {"by": name}
+
+    @app.get("/sessions/{session}")
+    async def session(session: str) -> dict[str, str]:
+        await asyncio.sleep(after_s)
+        return {"of": name}
+
+    @app.get("/livez")
+    async def livez() -> None:
+        pass
+
+    @app.get("/metrics")
+    async def metrics() -> None:
+        await asyncio.sleep(after_s)
+
+    return app
+
+
+@asynccontextmanager
+async def serving(app: FastAPI) -> AsyncIterator[int]:
+    """A sibling; its port."""
+    with socket.socket() as listener:
+        listener.bind((HOST, 0))
+        started = asyncio.Event()
+        server = HttpServer(http_config(app), started.set)
+        task = asyncio.create_task(server.serve(sockets=[listener]))
+        await started.wait()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            server.should_exit = True
+            await task
+
+
+@contextmanager
+def mute() -> Iterator[int]:
+    """A port where connections are made and nobody answers: that of a worker that died, or hangs."""
+    with socket.create_server((HOST, 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+class One:
+    """The first worker, which is busy: it sends calls to the others, whose ports these are."""
+
+    def __init__(self, *ports: int) -> None:
+        self.places_descriptor, self.kept_descriptor = new_places(WORKERS), new_kept(WORKERS)
+        self.worker = Worker(0, (OWN_PORT, *ports), "", self.places_descriptor, self.kept_descriptor)
+        self.siblings = Siblings(
+            named("the first"),
+            worker=self.worker,
+            places=self.worker.places(),
+            kept=self.worker.kept(),
+            has=lambda session: False,
+            busy=lambda: True,
+        )
+        self.client = httpx.AsyncClient(transport=httpx.ASGITransport(self.siblings), base_url=HERE)
+        occupy(self.places_descriptor, 0)
+
+    def has_started(self, number: int) -> None:
+        """So the other worker says."""
+        occupy(self.places_descriptor, number)
+
+    async def begins(self, **body: str) -> str:
+        """Who begins a session that is asked for here; the status of a refusal."""
+        async with asyncio.timeout(5):
+            answer = await self.client.post("/sessions", json=body)
+        return str(answer.json()["by"]) if answer.status_code == 200 else str(answer.status_code)
+
+
+@pytest.fixture
+def one() -> Iterator[Callable[..., One]]:
+    made: list[One] = []
+
+    def make(*ports: int) -> One:
+        made.append(One(*ports))
+        return made[-1]
+
+    yield make
+    for each in made:
+        os.close(each.places_descriptor)
+        os.close(each.kept_descriptor)
+
+
+async def test_no_call_is_sent_to_a_worker_that_is_down(one: Callable[..., One]) -> None:
+    with mute() as dead, mute() as starting:
+        first = one(dead, starting)
+        began_s = time.monotonic()
+        assert await first.begins() == "the first"
+        assert time.monotonic() - began_s < 0.2, "it is not even asked"
+
+
+async def test_a_call_that_a_worker_does_not_answer_is_begun_by_another(one: Callable[..., One]) -> None:
+    with mute() as hanging:
+        async with serving(named("the third")) as third:
+            first = one(hanging, third)
+            for number in (1, 2):
+                first.has_started(number)
+            Places(first.places_descriptor, workers=WORKERS, own=2).note(1)  # so the hanging one comes first
+            began_s = time.monotonic()
+            assert await first.begins() == "the third"
+            assert time.monotonic() - began_s < 2
+
+
+async def test_where_no_sibling_answers_a_call_is_begun_here(one: Callable[..., One]) -> None:
+    with mute() as hanging, mute() as another:
+        first = one(hanging, another)
+        for number in (1, 2):
+            first.has_started(number)
+        assert await first.begins() == "the first"
+
+
+async def test_a_worker_that_takes_its_time_is_waited_for(one: Callable[..., One]) -> None:
+    async with serving(named("the second", after_s=1.0)) as second:
+        first = one(second, OWN_PORT)
+        first.has_started(1)
+        assert await first.begins() == "the second"
+        answer = await first.client.get("/sessions/sess_w1_mine")
+        assert answer.json() == {"of": "the second"}
+
+
+async def test_an_id_that_a_client_chose_waits_for_its_worker(one: Callable[..., One]) -> None:
+    with mute() as dead:
+        first = one(dead, dead)
+        owners = {first.worker.chosen_by(f"room-{number}"): f"room-{number}" for number in range(20)}
+        assert await first.begins(session_id=owners[0]) == "the first"
+        # Another one would take it a second time once its worker is back.
+        assert await first.begins(session_id=owners[1]) == "503"
+
+
+async def test_a_request_for_a_session_of_a_worker_that_is_down_is_told_so_at_once(one: Callable[..., One]) -> None:
+    with mute() as dead:
+        first = one(dead, dead)
+        began_s = time.monotonic()
+        answer = await first.client.get("/sessions/sess_w1_mine")
+        assert answer.status_code == 503
+        assert int(answer.headers["Retry-After"]) > 0
+        assert time.monotonic() - began_s < 0.2
+        first.has_started(1)
+        assert (await first.client.get("/sessions/sess_w1_mine")).status_code == 503, "it hangs"
+
+
+def page(count: float, active: float) -> str:
+    return f"# TYPE a_total counter\na_total {count}\n# TYPE active gauge\nactive {active}\n"
+
+
+async def test_of_a_worker_that_is_late_the_last_page_stands_in_the_sum_and_of_a_dead_one_its_counters(
+    one: Callable[..., One],
+) -> None:
+    async with serving(named("the second", after_s=1.0)) as late:
+        with mute() as dead:
+            first = one(late, dead)
+            first.has_started(1)
+            Kept(first.kept_descriptor, own=0).keep(page(1.0, 10.0))
+            Kept(first.kept_descriptor, own=1).keep(page(2.0, 20.0))
+            Kept(first.kept_descriptor, own=2).keep(page(4.0, 40.0))
+            answer = await first.client.get("/metrics")
+    assert answer.status_code == 200
+    assert answer.text == page(7.0, 30.0)
