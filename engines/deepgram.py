@@ -175,7 +175,8 @@ class Deepgram:
                     while (piece := await _next(utterance, stream)) is not None:
                         taken.append(piece)
                         await _send(stream, utterance, piece, reader)
-                        taken.pop().answer(utterance.hypothesis(piece.ask), 0.0)
+                        hypothesis = utterance.hypothesis(piece.ask)
+                        taken.pop().answer(hypothesis, 0.0)
                         if piece.ask is Ask.FINAL:
                             return
                     return
@@ -189,6 +190,9 @@ class Deepgram:
             failure = EngineUnavailableError(f"Deepgram cannot be reached: {error or type(error).__name__}")
         except asyncio.CancelledError:
             failure = EngineUnavailableError("the asr model is being unloaded")
+        except Exception as error:  # a wrong url, a proxy that needs a package, a message of an unknown kind
+            LOGGER.error("the stream to Deepgram broke", exc_info=error)
+            failure = EngineUnavailableError(f"Deepgram failed: {type(error).__name__}: {error}")
         LOGGER.warning("%s", failure)
         for piece in taken:
             piece.answer(failure, 0.0)

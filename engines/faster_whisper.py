@@ -175,35 +175,47 @@ class FasterWhisper:
 
     def _decode(self, batch: Sequence[Utterance]) -> None:
         with self._changed:
-            windows = [utterance.window() for utterance in batch]
+            windows = [utterance.window() for utterance in batch]  # which depend on what waits
             taken = [_taken(utterance) for utterance in batch]
             for utterance in batch:
                 del self._waiting[id(utterance)]
-        started_at = time.monotonic()
         try:
-            results = self._whisper.decode(windows)
-        except RuntimeError as error:  # CTranslate2's: out of memory, a lost device
+            answered = self._decoded(batch, windows, taken)
+        except Exception as error:  # whatever it is: everybody's recognition depends on this thread
             LOGGER.error("Whisper failed", exc_info=error)
-            failure = EngineUnavailableError(f"Whisper failed: {error}")
-            self._give([_Answer(piece, failure, 0.0) for pieces in taken for piece in pieces])
-            return
+            failure = EngineUnavailableError(f"Whisper failed: {error or type(error).__name__}")
+            answered = [_Answer(piece, failure, 0.0) for pieces in taken for piece in pieces]
+        self._give(answered)
+
+    def _decoded(
+        self, batch: Sequence[Utterance], windows: Sequence[Window], taken: Sequence[list[Piece[Utterance]]]
+    ) -> "list[_Answer]":
+        """Decode a batch; the answers to the pieces taken, less those of utterances that need another call."""
+        started_at = time.monotonic()
+        results = self._whisper.decode(windows)
         self._counted(len(batch))
         answered: list[_Answer] = []
+        unfinished: list[tuple[Utterance, list[Piece[Utterance]]]] = []
         with self._changed:
             self._call_s = time.monotonic() - started_at
             for utterance, window, result, pieces in zip(batch, windows, results, taken, strict=True):
                 utterance.computed_s += self._call_s / len(batch)
                 complete = utterance.understand(window, result)
                 if not complete and any(piece.ask is not Ask.PARTIAL for piece in pieces):
-                    utterance.waiting.extendleft(reversed(pieces))
-                    self._waiting[id(utterance)] = utterance
+                    unfinished.append((utterance, pieces))
                 else:
                     answered += _answers(utterance, pieces)
-        self._give(answered)
+            for utterance, pieces in unfinished:
+                utterance.waiting.extendleft(reversed(pieces))
+                self._waiting[id(utterance)] = utterance
+        return answered
 
     def _give(self, answers: "Sequence[_Answer]") -> None:
         for answer in answers:
-            answer.give()
+            try:
+                answer.give()
+            except Exception as error:  # Triton's, such as no room in its shared memory: the others get their answers
+                LOGGER.error("an answer of Whisper's was lost", exc_info=error)
         with self._changed:
             for answer in answers:
                 answer.piece.utterance.held = False

@@ -234,7 +234,8 @@ class Request:
     def _end(self, response: Any) -> bool:
         with self._lock:
             first, self._finished = not self._finished, True
-            self._model.running.pop(self._id, None)
+            if self._model.running.get(self._id) is self:  # not a later request's that was given the same id
+                del self._model.running[self._id]
             if first:
                 final = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
                 if response is None:

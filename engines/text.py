@@ -14,6 +14,8 @@ _URL = re.compile(r"\b(?:https?|ftp)://(?:www\.)?([^\s/<>\"')\]]+)[^\s<>\"')\]]*
 _TAG = re.compile(r"<[/!]?[A-Za-z][^<>]{0,300}>")
 _COMMENT = re.compile(r"<!--.{0,2000}?-->", re.DOTALL)
 _LINE_MARK = re.compile(r"^[ \t]*(?:#{1,6}[ \t]+|>+[ \t]?|[-*+•][ \t]+|(?:[-=*_|:][ \t]*){3,}$)", re.MULTILINE)
+# A product, '3 * 4' or '3*4', has a sound in every language; emphasis, '**3** 4', has none.
+_PRODUCT = re.compile(r"(?<=\d)([^\S\n]*)\*\1(?=\d)")
 _EMPHASIS = re.compile(r"\*+|~~|`+|(?<!\w)_+|_+(?!\w)")
 _LINE_END = re.compile(r"(?<=[^\s.!?:;,])[ \t]*\n\s*")
 _SPACES = re.compile(r"\s+")
@@ -32,7 +34,7 @@ def spoken_text(text: str) -> str:
     text = html.unescape(text)
     text = _TAG.sub(" ", _COMMENT.sub(" ", text))
     text = _URL.sub(r"\1", _LINK.sub(r"\1", text))
-    text = _EMPHASIS.sub("", _LINE_MARK.sub("", text))
+    text = _EMPHASIS.sub("", _PRODUCT.sub(" × ", _LINE_MARK.sub("", text)))
     text = "".join(_sound_of(character) for character in text)
     text = "\n".join(_CELL.sub(", ", line.strip(" \t|")) for line in text.splitlines())
     text = _SPACES.sub(" ", _LINE_END.sub(". ", text.strip()))

@@ -1,5 +1,6 @@
 """Whisper by faster-whisper and CTranslate2: windows of sound of many utterances, decoded in one call."""
 
+import logging
 import os
 from collections import defaultdict
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from engines.agreement import Decoded, Time, Unit
 from engines.audio import SAMPLE_RATE
 from engines.errors import InvalidInputError, ModelSetupError
 
+LOGGER = logging.getLogger(__name__)
 MAX_TOKENS = 224  # of a window, as Whisper was trained
 TOKENS_PER_S, TOKENS_AT_LEAST = 12, 16
 """No one speaks faster: a hypothesis that goes on is one of Whisper's endless repetitions."""
@@ -93,9 +95,12 @@ class Whisper:
         return bool(self._model.is_multilingual)
 
     def hotword_tokens(self, hotwords: str) -> tuple[int, ...]:
-        """The text that comes before a window's own, so that its words are expected."""
+        """The text that comes before a window's own, so that its words are expected.
+
+        Whisper's own marks in it, such as <|startoftranscript|>, are left out: CTranslate2 refuses a prompt with them.
+        """
         tokenizer = self._tokenizers[self.languages[0]]
-        tokens = tokenizer.encode(" " + hotwords.strip())
+        tokens = [token for token in tokenizer.encode(" " + hotwords.strip()) if token < tokenizer.eot]
         return (tokenizer.sot_prev, *tokens[:_MAX_HOTWORD_TOKENS])
 
     def decode(self, windows: Sequence[Window]) -> list[Result]:
@@ -188,7 +193,11 @@ class Whisper:
                 for number, units in enumerate(texts)
             ]
             frames = [max(2, int(_seconds(window) * self._whisper.frames_per_second)) for window in windows]
-            found = self._whisper.find_alignment(self._tokenizers[language], tokens, encoded, frames)
+            try:
+                found = self._whisper.find_alignment(self._tokenizers[language], tokens, encoded, frames)
+            except IndexError as error:  # faster-whisper's, where an alignment is shorter than its text
+                LOGGER.warning("words go without their times: they could not be aligned", exc_info=error)
+                continue
             for number in wanted:
                 if languages[number] == language and len(found[number]) == len(texts[number] or ()):
                     times[number] = tuple(

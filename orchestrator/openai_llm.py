@@ -6,6 +6,7 @@ import openai
 from openai import AsyncOpenAI
 from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
 
+from orchestrator.core.context import CONTEXT_TOKENS
 from orchestrator.core.history import Message
 from orchestrator.errors import BackendRejectedError, BackendTimeoutError, BackendUnavailableError, GoAssistError
 from orchestrator.triton.prompt import ChatTemplate
@@ -84,12 +85,14 @@ class OpenAiLlm:
         return any(self._model in (None, model.id) for model in models)
 
     def generate(self, messages: Sequence[Message], *, max_tokens: int | None, temperature: float) -> OpenAiGeneration:
-        """Answer the chat; `max_tokens` None is the server's own limit.
+        """Answer the chat; `max_tokens` None is the server's own limit, and more than `CONTEXT_TOKENS` leaves is that.
 
         While iterating raises BackendRejectedError where the server refuses the request or the key,
         BackendUnavailableError where it cannot be reached, is overloaded or is lost, BackendTimeoutError where it does
         not go on in time.
         """
+        if max_tokens is not None:  # vLLM refuses what goes beyond its context, though the answer may be short
+            max_tokens = max(1, min(max_tokens, CONTEXT_TOKENS - self.count_tokens(messages)))
         return OpenAiGeneration(self._stream(messages, max_tokens, temperature))
 
     def count_tokens(self, messages: Sequence[Message]) -> int:

@@ -4,6 +4,7 @@ from contextlib import aclosing
 
 import pytest
 
+from orchestrator.core.context import CONTEXT_TOKENS
 from orchestrator.core.history import Message
 from orchestrator.errors import BackendRejectedError, BackendTimeoutError, BackendUnavailableError, GoAssistError
 from orchestrator.openai_llm import OpenAiLlm
@@ -37,6 +38,34 @@ async def test_an_answer_is_streamed_with_its_counts_and_reason(server: OpenAiSe
 async def test_without_max_tokens_the_server_decides(server: OpenAiServer, llm: OpenAiLlm) -> None:
     _ = [delta async for delta in llm.generate(CHAT, max_tokens=None, temperature=0)]
     assert "max_tokens" not in server.requests[0]
+
+
+async def test_more_tokens_than_the_context_has_room_for_are_not_asked_for(
+    server: OpenAiServer, llm: OpenAiLlm
+) -> None:
+    """vLLM refuses such a request, however short the answer would be."""
+    for length in (10, 5_000, 20_000):
+        chat = [Message("user", "好" * length)]
+        _ = [delta async for delta in llm.generate(chat, max_tokens=4_096, temperature=0)]
+    short, long, too_long = (request["max_tokens"] for request in server.requests)
+    assert short == 4_096
+    assert 3_000 < long <= CONTEXT_TOKENS - 5_000
+    assert too_long == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "at_least", "at_most"),
+    [
+        ("what time is it now? " * 100, 500, 600),
+        ("你好，世界。" * 100, 600, 700),
+        ("Grüße aus Köln und bis bald. " * 100, 700, 1_200),
+        ("नमस्ते दुनिया " * 100, 1_200, 1_300),
+    ],
+)
+async def test_tokens_are_not_underestimated_in_other_scripts(
+    llm: OpenAiLlm, text: str, at_least: int, at_most: int
+) -> None:
+    assert at_least <= llm.count_tokens([Message("user", text)]) <= at_most
 
 
 async def test_deltas_arrive_while_the_answer_is_being_written(server: OpenAiServer, llm: OpenAiLlm) -> None:

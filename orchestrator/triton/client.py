@@ -111,11 +111,17 @@ class InferenceStream:
         return message.infer_response
 
     async def drain(self) -> None:
-        """Read what is left, for a moment: a stream that has ended by itself need not be cancelled."""
-        with suppress(grpc.aio.AioRpcError, TimeoutError):
-            async with asyncio.timeout(CANCEL_TIMEOUT_S):
-                while await self._next(None) is not None:
-                    pass
+        """Read what is left, for a moment, and end the stream: one that has ended by itself need not be cancelled."""
+        try:
+            with suppress(grpc.aio.AioRpcError, TimeoutError):
+                async with asyncio.timeout(CANCEL_TIMEOUT_S):
+                    while await self._next(None) is not None:
+                        pass
+        except asyncio.CancelledError:
+            # Who waits here has been cancelled before, and the request that tells the model so may be on its way still.
+            asyncio.get_running_loop().call_later(CANCEL_TIMEOUT_S, self.cancel)
+            raise
+        self.cancel()
 
     async def _next(self, timeout_s: float | None) -> service_pb2.ModelStreamInferResponse | None:
         if not self._unread and not self._receiver.done():
@@ -219,7 +225,8 @@ class TritonClient:
                     call.write(tensors.request(model, inputs, parameters={CANCEL_PARAMETER: request_id}))
                     call.end()
                 await call.drain()
-            call.cancel()
+            else:
+                call.cancel()
 
     async def _cancel_in_band(self) -> bool:
         if self._cancels_in_band is None:

@@ -216,7 +216,7 @@ class EmbeddedTriton:
             backoff_s = min(2 * backoff_s, LAST_BACKOFF_S)
             try:
                 await self._start(installation, workspace)
-            except ConfigurationError as error:
+            except (ConfigurationError, OSError) as error:  # the latter where no process can be started now
                 LOGGER.error("Triton could not be restarted, next try in %.1f s: %s", backoff_s, error)
 
     async def _end_of(self, process: ServerProcess) -> int:
@@ -225,9 +225,10 @@ class EmbeddedTriton:
         Triton 2.51 does not restart a decoupled model whose process has died: it stays ready and fails each request.
         """
         while not await process.wait(timeout_s=MODELS_CHECK_S):
-            if not self._processes_of_models <= process.models():
-                LOGGER.error("a model's process died, which Triton does not mend: it is ended and restarted")
-                process.kill()
+            with contextlib.suppress(OSError):  # not to be known now: the next look tells
+                if not self._processes_of_models <= process.models():
+                    LOGGER.error("a model's process died, which Triton does not mend: it is ended and restarted")
+                    process.kill()
         return await process.exit_code()
 
     def _command(self, installation: Installation, workspace: Workspace) -> list[str]:

@@ -70,10 +70,10 @@ class ServerProcess:
         return bool(done)
 
     def models(self) -> set[int]:
-        """Process ids of the Python models that live."""
+        """Process ids of the Python models that live. OSError where none can be read, for lack of descriptors."""
         found = set()
         for children in Path(f"/proc/{self.pid}/task").glob("*/children"):
-            with contextlib.suppress(OSError):  # a thread that has ended meanwhile
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a thread that has ended meanwhile
                 found |= {int(pid) for pid in children.read_text().split()}
         return {pid for pid in found if _lives(pid)}
 
@@ -107,7 +107,7 @@ class ServerProcess:
 def _lives(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
 
 
@@ -118,7 +118,7 @@ async def _exit_of(process: asyncio.subprocess.Process) -> int:
     """
     try:
         descriptor = os.pidfd_open(process.pid)
-    except ProcessLookupError:  # it has ended already
+    except OSError:  # it has ended already, or this process has no descriptor left
         return await process.wait()
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()

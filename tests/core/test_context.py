@@ -14,6 +14,11 @@ def cost(text: str) -> int:
     return len(text)
 
 
+def dense(text: str) -> int:
+    """An ASCII character is a quarter of a token, any other is one."""
+    return sum(1 if character.isascii() else 4 for character in text) // 4
+
+
 def talk(*lengths: int) -> list[Item]:
     """A user's and an assistant's items in turn, so many letters long."""
     roles: cycle[Role] = cycle(("user", "assistant"))
@@ -50,6 +55,13 @@ def test_a_long_item_is_clipped_and_more_than_one_prompt_can_hold_waits() -> Non
     assert first.text == "x" * CLIPPED_TOKENS + "…"
     assert first.id == "0"
     assert ids(others) == ["1"]
+
+
+def test_a_long_item_whose_beginning_is_dense_is_clipped_to_what_fits() -> None:
+    """Chinese and then code, say: most of its tokens are in the part that stays."""
+    first, *_ = to_summarise([Item("0", "user", "长" * 4_000 + "x" * 20_000), *talk(10, 10)], dense)
+    assert dense(first.text) <= CLIPPED_TOKENS + 1
+    assert len(first.text) > CLIPPED_TOKENS / 2
 
 
 @given(

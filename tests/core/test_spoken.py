@@ -23,6 +23,8 @@ from orchestrator.core.spoken import spoken
         ("Before\n```python\nx = '**'\n```\nafter", "Before. after"),
         ("Before\n\n---\n\nafter", "Before. after"),
         ("one\ttwo\u200b  three", "one two three"),
+        ("3 * 4 = 12, 5*3*2 = 30", "3 × 4 = 12, 5 × 3 × 2 = 30"),
+        ("**5** 3 *items*, 2** 7", "5 3 items, 2 7"),
     ],
 )
 def test_what_is_written_for_the_eye_has_no_sound(text: str, expected: str) -> None:
@@ -32,7 +34,7 @@ def test_what_is_written_for_the_eye_has_no_sound(text: str, expected: str) -> N
 @pytest.mark.parametrize(
     "text",
     [
-        "It costs $3.50 or 5.5% more at 10:30 a.m., i.e. 3 * 4 = 12.",
+        "It costs $3.50 or 5.5% more at 10:30 a.m., i.e. 3 × 4 = 12.",
         "20 °C, 1/2, #1, C#, C++, A & B, 2^3.",
         "你好，世界。",
         "Καλημέρα; Çok güzel! مرحبا؟",

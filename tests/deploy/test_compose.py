@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -111,8 +112,11 @@ def test_the_profile_cpu_needs_no_gpu_and_has_every_model() -> None:
     members = {name: service for name, service in SERVICES.items() if "cpu" in service.get("profiles", [])}
     assert set(members) == {"triton-cpu", "llm", "orchestrator-cpu"}
     assert not any("deploy" in service for service in members.values())
-    loaded = {argument.removeprefix("--load-model=") for argument in members["triton-cpu"]["command"]}
-    assert {"asr", "tts", "turn"} <= loaded
+    arguments = members["triton-cpu"]["command"]
+    (repository,) = [word.partition("=")[2] for word in arguments if word.startswith("--model-repository=")]
+    linked = re.search(rf"ln -s (.+) {Path(repository).name}/\n", dockerfile(members["triton-cpu"]))
+    assert linked
+    assert {Path(path).name for path in linked[1].split()} == {"asr", "tts", "turn"}
     assert members["orchestrator-cpu"]["environment"]["LLM_BASE_URL"] == "${LLM_BASE_URL:-http://llm:8000/v1}"
 
 
@@ -126,6 +130,20 @@ def test_on_a_gpu_prompts_are_made_by_the_template_and_tokenizer_of_the_model_th
     assert "['optional-dependencies']['tokenizer']" in image
 
 
+@pytest.mark.parametrize("name", ["triton", "triton-cpu"])
+def test_nobody_loads_models_into_a_running_triton(name: str) -> None:
+    """Who may load models may bring their code with them."""
+    assert not any(argument.startswith("--model-control-mode") for argument in SERVICES[name]["command"])
+
+
+@pytest.mark.parametrize("name", ["triton", "triton-cpu"])
+def test_a_triton_whose_model_has_died_is_ended_and_so_restarted(name: str) -> None:
+    service = SERVICES[name]
+    assert service["healthcheck"]["test"][1:] == ["python3", "-m", "engines.health", "--end", "1"]
+    assert service["init"], "the first process of a container cannot be killed from within"
+    assert service["restart"] == "unless-stopped"
+
+
 @pytest.mark.parametrize("name", ["orchestrator", "orchestrator-cpu"])
 def test_the_orchestrator_is_given_settings_that_it_has(name: str) -> None:
     given = {key.lower() for key in SERVICES[name]["environment"]}
@@ -133,13 +151,29 @@ def test_the_orchestrator_is_given_settings_that_it_has(name: str) -> None:
     assert "orchestrator" in SERVICES[name]["networks"]["default"]["aliases"]
 
 
-def test_coturn_relays_to_the_services_network_and_no_other() -> None:
-    subnet = COMPOSE["networks"]["default"]["ipam"]["config"][0]["subnet"]
-    prefix = subnet.removesuffix("0/24")
-    conf = (ROOT / "deploy" / "coturn" / "turnserver.conf").read_text()
-    assert f"allowed-peer-ip={prefix}0-{prefix}255" in conf.splitlines()
-    assert "denied-peer-ip=0.0.0.0-255.255.255.255" in conf.splitlines()
-    assert "use-auth-secret" in conf.splitlines()
+def test_coturn_relays_to_the_orchestrator_and_to_nobody_else() -> None:
+    conf = (ROOT / "deploy" / "coturn" / "turnserver.conf").read_text().splitlines()
+    (allowed,) = [line.partition("=")[2] for line in conf if line.startswith("allowed-peer-ip=")]
+    assert "denied-peer-ip=0.0.0.0-255.255.255.255" in conf
+    assert "denied-peer-ip=::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff" in conf
+    assert {"use-auth-secret", "no-tcp-relay", "no-multicast-peers"} <= set(conf)
+    for name in ("orchestrator", "orchestrator-cpu"):
+        assert SERVICES[name]["networks"]["calls"]["ipv4_address"] == allowed
+        assert SERVICES[name]["environment"]["WEBRTC_HOSTS"] == allowed, "what it tells callers"
+
+
+def test_coturn_shares_a_network_with_the_orchestrator_alone() -> None:
+    members = {name for name, service in SERVICES.items() if "calls" in service.get("networks", [])}
+    assert members == {"coturn", "orchestrator", "orchestrator-cpu"}
+    assert list(SERVICES["coturn"]["networks"]) == ["calls"]
+
+
+def test_no_other_container_is_given_the_orchestrators_address() -> None:
+    (pool,) = COMPOSE["networks"]["calls"]["ipam"]["config"]
+    address = ip_address(SERVICES["orchestrator"]["networks"]["calls"]["ipv4_address"])
+    assert address in ip_network(pool["subnet"])
+    assert ip_network(pool["ip_range"]).subnet_of(ip_network(pool["subnet"]))
+    assert address not in ip_network(pool["ip_range"])
 
 
 def test_every_variable_is_documented_and_one_alone_must_be_set() -> None:

@@ -6,12 +6,14 @@ import shutil
 import subprocess
 import urllib.request
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 import yaml
 
 from orchestrator.core.pressure import Level
+from orchestrator.errors import GoAssistError
+from orchestrator.notifications import ResponseFinished
 from orchestrator.telemetry.metrics import Metrics
 from orchestrator.webrtc.ticker import Ticker
 from tests.servers.triton import MODEL_REPOSITORY, RunningTriton
@@ -42,6 +44,10 @@ def of_model(name: str) -> str | None:
     return found[1] if found else None
 
 
+def errors_of(kind: type[GoAssistError]) -> set[type[GoAssistError]]:
+    return {each for below in kind.__subclasses__() for each in (below, *errors_of(below))}
+
+
 def families(page: str) -> set[str]:
     return set(re.findall(r"^# TYPE (\w+) ", page, flags=re.MULTILINE))
 
@@ -60,6 +66,19 @@ def test_every_metric_of_the_orchestrator_can_be_looked_at() -> None:
     own = {name for name in families(metrics.exposition().decode()) if name.startswith("goassist_")}
     # Of HTTP requests what matters to callers is told by the sessions begun, refused and failed.
     assert own - named() <= {"goassist_http_requests_total"}
+
+
+def test_what_is_looked_at_of_errors_and_answers_occurs() -> None:
+    codes = {kind.code for kind in (GoAssistError, *errors_of(GoAssistError))}
+    occurring = {
+        ("goassist_errors_total", "code"): codes,
+        ("goassist_responses_total", "status"): set(get_args(get_type_hints(ResponseFinished)["status"])),
+    }
+    selectors = re.findall(r'\b(\w+)\{(\w+)=~?"([^"]+)"\}', " ".join(expressions()))
+    looked_at = [each for each in selectors if each[:2] in occurring]
+    assert {each[:2] for each in looked_at} == occurring.keys()
+    for metric, label, pattern in looked_at:
+        assert any(re.fullmatch(pattern, value) for value in occurring[metric, label]), (metric, label, pattern)
 
 
 def test_levels_of_pressure_have_their_names() -> None:

@@ -146,6 +146,28 @@ def test_a_server_that_is_not_there_is_told() -> None:
     engine.close()
 
 
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9/v1/listen", "ws://127.0.0.1:no-port/v1/listen"])
+def test_an_address_that_is_none_is_told_with_each_piece(url: str) -> None:
+    engine = Deepgram(KEY, url=url)
+    utterance = engine.open(language=None, hotwords=None)
+    for wanted in (Ask.PARTIAL, Ask.FLUSH, Ask.FINAL):
+        with pytest.raises(EngineUnavailableError, match="Deepgram failed: "):
+            ask(engine, utterance, HALF_SECOND, wanted)
+    engine.close()
+
+
+@pytest.mark.parametrize("wanted", [Ask.FLUSH, Ask.FINAL])
+def test_a_message_unlike_those_that_are_described_is_told_with_each_piece(
+    engine: Deepgram, deepgram: DeepgramServer, wanted: Ask
+) -> None:
+    deepgram.fault = "strange"
+    utterance = engine.open(language=None, hotwords=None)
+    asked = [Asked(engine, utterance, HALF_SECOND, wanted), Asked(engine, utterance, b"", Ask.FINAL)]
+    for each in asked[: 1 if wanted is Ask.FINAL else 2]:
+        with pytest.raises(EngineUnavailableError, match="Deepgram failed: KeyError: 'channel'"):
+            each.outcome()
+
+
 def test_closing_answers_what_waits(deepgram: DeepgramServer) -> None:
     deepgram.fault = "mute"
     engine = Deepgram(KEY, url=deepgram.url)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from tritonclient.grpc import service_pb2
 
+from engines.calls import CANCEL_PARAMETER
 from orchestrator.errors import BackendRejectedError, BackendUnavailableError, ConfigurationError
 from orchestrator.triton import tensors
 from orchestrator.triton.client import TritonClient
@@ -90,6 +91,20 @@ async def test_more_requests_than_workers_and_places_are_answered_with_unavailab
     assert 1 <= len(refused) <= 4
     assert all("requests waiting" in str(answer) for answer in refused)
     assert sum(isinstance(answer, list) for answer in answers) == len(answers) - len(refused)
+
+
+async def test_a_request_stays_cancellable_when_another_of_its_id_ends(client: TritonClient) -> None:
+    stream = client.open("streams")
+    for count in (1, 1_000):
+        request = inputs(count=count, interval_s=0.05)
+        stream.write(tensors.request("streams", request, request_id="used twice"))
+    async with asyncio.timeout(10):
+        while (response := await stream.read(5)) is not None and not tensors.is_final(response):
+            pass
+        stream.write(tensors.request("streams", inputs(), parameters={CANCEL_PARAMETER: "used twice"}))
+        stream.end()
+        while await stream.read(5) is not None:
+            pass
 
 
 async def test_what_a_model_does_is_counted(triton: RunningTriton, client: TritonClient) -> None:

@@ -1,8 +1,11 @@
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from engines.text import is_silent, sentences, spoken_text
+from orchestrator.core.spoken import spoken
 
 
 @pytest.mark.parametrize(
@@ -18,7 +21,9 @@ from engines.text import is_silent, sentences, spoken_text
         ("1 &lt; 2 &amp; 3", "1 < 2 & 3"),
         ("great 😀👍🏽 👨‍👩‍👧!", "great!"),
         ("| a | b |\n|---|---|\n| c | d |", "a, b. c, d"),
-        ("snake_case stays, 5*3 too", "snake_case stays, 53 too"),
+        ("snake_case stays", "snake_case stays"),
+        ("3 * 4 = 12, 5*3*2 = 30", "3 × 4 = 12, 5 × 3 × 2 = 30"),
+        ("**5** 3 *items*, 2** 7", "5 3 items, 2 7"),
         ("20 °C", "20 °C"),
         ("tab\tand\x00null\r\nline", "tab and null. line"),
     ],
@@ -44,6 +49,13 @@ def test_text_is_cut_at_the_ends_of_sentences(text: str, expected: list[str]) ->
 
 def test_a_long_sentence_is_cut_at_its_clauses_first() -> None:
     assert list(sentences("one two, three four, five six", limit=22)) == ["one two, three four,", "five six"]
+
+
+@given(st.text(st.sampled_from("12 *\t\n×a"), max_size=30))
+def test_a_product_stays_one_whoever_makes_the_text_ready(text: str) -> None:
+    """The orchestrator's rule and this one are the same: what one keeps, the other does not remove."""
+    products = re.findall(r"(?<=\d) × (?=\d)", spoken(text))
+    assert re.findall(r"(?<=\d) × (?=\d)", spoken_text(spoken(text))) == products
 
 
 @given(st.text(max_size=400), st.integers(1, 60))

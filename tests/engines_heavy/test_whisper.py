@@ -14,7 +14,7 @@ from orchestrator.triton.client import TritonClient
 from tests.engines_heavy.conftest import Serve, configured, environment, tiny_weights
 from tests.engines_heavy.inference import metric, settled
 from tests.engines_heavy.utterances import RATE, Heard, pieces, recording, utterance
-from tests.servers.triton import RunningTriton
+from tests.servers.triton import MODEL_REPOSITORY, RunningTriton
 
 pytestmark = [pytest.mark.engines, pytest.mark.timeout(120)]
 SENTENCES = ("tell_me_a_story", "weather", "history_of_music")
@@ -22,6 +22,26 @@ SILENCE = np.zeros(RATE // 100, np.int16)
 # Random weights are never sure of anything and repeat themselves.
 LANGUAGES = ((), (("language", "en"),), (("language", "de-AT"),))
 BELIEVED = {"log_prob_threshold": "-1000", "compression_ratio_threshold": "1000", "threads": "1"}
+# What a model's file is given to fail in ways that Whisper's own libraries do.
+BREAKS = """
+from engines.whisper import Whisper
+decode = Whisper.decode
+
+def fail(whisper, windows):
+    if any(window.hotwords for window in windows):
+        raise ValueError("told to fail")
+    return decode(whisper, windows)
+
+Whisper.decode = fail
+"""
+MISALIGNS = """
+from faster_whisper import WhisperModel
+
+def fail(*arguments):
+    raise IndexError("told to fail")
+
+WhisperModel.find_alignment = fail
+"""
 
 
 def configuration(**parameters: str) -> str:
@@ -176,6 +196,29 @@ async def test_hotwords_change_what_is_expected_and_utterances_with_others_are_s
     )
     assert plain.text
     assert len({plain.text, hot.text, other.text}) == 3
+
+
+async def test_whispers_own_marks_among_the_hotwords_are_left_out(server: RunningTriton) -> None:
+    marked = "<|startofprev|>GoAssist,<|startoftranscript|><|0.00|> Triton<|endoftext|>"
+    plain = await transcribed(server, recording("weather"), hotwords="GoAssist, Triton")
+    assert (await transcribed(server, recording("weather"), hotwords=marked)).text == plain.text
+
+
+async def test_whatever_fails_is_told_and_the_next_utterance_works(serve: Serve) -> None:
+    source = (MODEL_REPOSITORY / "asr" / "1" / "model.py").read_text()
+    with serve("asr", "whisper", configuration=configuration(), files={"model.py": source + BREAKS}) as running:
+        for _ in range(2):
+            with pytest.raises(InferenceServerException, match="UNAVAILABLE: Whisper failed: told to fail"):
+                await transcribed(running, recording("weather"), hotwords="fail")
+            assert (await transcribed(running, recording("weather"))).words
+
+
+async def test_words_that_cannot_be_aligned_go_without_their_times(serve: Serve) -> None:
+    source = (MODEL_REPOSITORY / "asr" / "1" / "model.py").read_text()
+    with serve("asr", "whisper", configuration=configuration(), files={"model.py": source + MISALIGNS}) as running:
+        final = await transcribed(running, recording("weather"))
+    assert final.text
+    assert final.words == []
 
 
 async def test_a_multilingual_model_finds_the_language_or_takes_the_one_that_is_named(serve: Serve) -> None:

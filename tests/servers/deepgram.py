@@ -22,7 +22,7 @@ WORD_BYTES = 16_000
 WORDS_IN_STRETCH = 4
 LANGUAGES = ("en", "de", "multi")
 
-Fault = Literal["none", "drop", "mute", "error"]
+Fault = Literal["none", "drop", "mute", "error", "strange"]
 
 
 @dataclass(slots=True)
@@ -90,6 +90,8 @@ class _Stream:
                     self._connection.close(1011, "NET-0000")
                 elif self._state.fault == "error":
                     self._send({"type": "Error", "description": "told to fail", "variant": "UNKNOWN"})
+                elif self._state.fault == "strange":
+                    self._send({"type": "Results", "channels": []})
                 else:
                     self._results()
                 continue

@@ -95,6 +95,30 @@ async def test_input_that_the_model_refuses_is_a_rejection_with_the_models_words
         await anext(client.stream("streams", inputs(b""), timeout_s=5))
 
 
+async def test_a_stream_is_ended_also_where_its_caller_is_cancelled_again_meanwhile(client: TritonClient) -> None:
+    begun = asyncio.Event()
+
+    async def listen() -> None:
+        async with aclosing(client.stream("streams", inputs(count=100_000), timeout_s=5)) as answers:
+            await anext(answers)
+            begun.set()
+            await asyncio.Event().wait()  # so that more is unread than is received
+
+    listening = asyncio.create_task(listen())
+    await begun.wait()
+    await asyncio.sleep(0.2)
+    listening.cancel()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    listening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await listening
+    receivers = {task for task in asyncio.all_tasks() if task.get_name() == "receive from streams"}
+    assert receivers
+    _, left = await asyncio.wait(receivers, timeout=5)
+    assert not left
+
+
 async def test_input_of_the_wrong_type_is_a_rejection(client: TritonClient) -> None:
     wrong = {"text": np.array([1], np.int32)}
     with pytest.raises(BackendRejectedError, match="data-type"):

@@ -1,5 +1,6 @@
 import asyncio
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import ConfigurationError
+from orchestrator.triton import embedded
 from orchestrator.triton.client import TritonClient
 from orchestrator.triton.embedded import EmbeddedTriton, Ports, TritonState
 from tests.servers.triton import ROOT, TEST_MODELS
@@ -116,6 +118,30 @@ async def test_a_model_whose_process_dies_is_brought_back(repository: Path) -> N
         await client.close()
 
 
+async def test_a_lack_of_descriptors_is_not_taken_for_the_death_of_a_model_and_ends_no_supervision(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded, "MODELS_CHECK_S", 0.05)
+    changes: asyncio.Queue[TritonState] = asyncio.Queue()
+    async with EmbeddedTriton(repository, ports=ANY_PORTS, on_state=changes.put_nowait) as triton:
+        while changes.get_nowait() is not TritonState.READY:
+            pass
+        pid = triton.pid
+        assert pid is not None
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+        try:
+            await asyncio.sleep(0.5)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        await asyncio.sleep(0.5)
+        assert triton.pid == pid
+        os.kill(pid, signal.SIGKILL)
+        async with asyncio.timeout(30):
+            while await changes.get() is not TritonState.READY:
+                pass
+
+
 async def test_a_server_that_cannot_be_restarted_is_tried_again_until_it_can(repository: Path) -> None:
     changes: asyncio.Queue[TritonState] = asyncio.Queue()
     async with EmbeddedTriton(repository, ports=ANY_PORTS, on_state=changes.put_nowait) as triton:
@@ -130,6 +156,25 @@ async def test_a_server_that_cannot_be_restarted_is_tried_again_until_it_can(rep
             while await changes.get() is not TritonState.DOWN:
                 pass
             model.write_text(working)
+            while await changes.get() is not TritonState.READY:
+                pass
+
+
+async def test_a_server_whose_process_cannot_even_be_started_is_tried_again_until_it_can(
+    repository: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "disk"
+    shutil.copytree(repository, folder / "models")
+    changes: asyncio.Queue[TritonState] = asyncio.Queue()
+    async with EmbeddedTriton(folder / "models", ports=ANY_PORTS, on_state=changes.put_nowait) as triton:
+        assert triton.pid is not None
+        folder.rename(tmp_path / "elsewhere")  # where it would run is not there
+        os.kill(triton.pid, signal.SIGKILL)
+        async with asyncio.timeout(60):
+            for _ in range(2):
+                while await changes.get() is not TritonState.DOWN:
+                    pass
+            (tmp_path / "elsewhere").rename(folder)
             while await changes.get() is not TritonState.READY:
                 pass
 
