@@ -25,6 +25,8 @@ from orchestrator.webrtc.opus import Decoder
 FRAME_UNITS = 960
 LOUD_RMS = 500.0
 GAP_S = 0.060
+HOLE_UNITS = int(GAP_S * rtp.CLOCK_RATE)
+ANSWER_UNITS = int(0.4 * rtp.CLOCK_RATE)  # after so much quiet another answer begins
 CONNECT_TIMEOUT_S = 20.0
 
 
@@ -66,13 +68,17 @@ class Caller:
         microphone: Callable[[], bytes] | None = None,
         on_packet: Callable[[float, rtp.RtpPacket], None] | None = None,
         on_event: Callable[[str], None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.heard: list[Heard] = []
-        self.gaps = 0  # pauses over 60 ms between two loud packets that belong together
+        self.gaps = 0  # over 60 ms went by until the next loud packet came
+        # Over 60 ms lie between two loud packets of an answer by their timestamps: its sound was late in the server,
+        # which filled in silence.
+        self.holes = 0
         self.drop_next = 0
         self.onset_s = self.end_s = 0.0
         self._http, self._url, self._api = http, url, api
-        self._silence, self._network = silence, network
+        self._silence, self._network, self._clock = silence, network, clock
         self._microphone, self._on_packet, self._on_event = microphone or self._next_payload, on_packet, on_event
         self._decoder = Decoder(8_000)
         self._connection = RTCPeerConnection()
@@ -86,7 +92,8 @@ class Caller:
         self._ticks = 0
         self._sequence = random.getrandbits(15)
         self._payload_type = self._source = 0
-        self._last: tuple[float, float, int] | None = None
+        self._last_loud: tuple[float, int] | None = None  # when it came, and its timestamp
+        self._undisturbed = False  # the caller has not spoken since the answer began
 
     async def connect(self) -> float:
         """Call the server; returns how long it took, in seconds."""
@@ -96,7 +103,7 @@ class Caller:
         if self._on_event is not None:
             self.channel.on("message", self._on_event)
         await self._connection.setLocalDescription(await self._connection.createOffer())
-        began = time.monotonic()
+        began = self._clock()
         answer = await self._signal(self._connection.localDescription.sdp)
         aiortc_internals.take_over_audio(transceiver)
         await self._connection.setRemoteDescription(RTCSessionDescription(answer, "answer"))
@@ -104,7 +111,7 @@ class Caller:
             await asyncio.wait_for(opened.wait(), CONNECT_TIMEOUT_S)
         else:
             await self._until_connected()
-        took = time.monotonic() - began
+        took = self._clock() - began
         self._payload_type = aiortc_internals.opus_payload_type(transceiver)
         self._source = transceiver.sender._ssrc
         (dtls,) = aiortc_internals.dtls_transports(self._connection)
@@ -143,7 +150,7 @@ class Caller:
 
     async def loud_after(self, since_s: float, *, timeout_s: float = 10.0) -> float | None:
         """When the agent's first loud packet after `since_s` came; None if none does."""
-        deadline = time.monotonic() + timeout_s
+        deadline = self._clock() + timeout_s
         while True:
             found = next((each.at_s for each in self._since(since_s) if each.rms > LOUD_RMS), None)
             if found is not None or not await self._changes(deadline):
@@ -151,8 +158,8 @@ class Caller:
 
     async def quiet(self, for_s: float, *, timeout_s: float = 25.0) -> bool:
         """Wait until the agent has been quiet for that long."""
-        deadline = time.monotonic() + timeout_s
-        while time.monotonic() - self.last_loud_s() < for_s:
+        deadline = self._clock() + timeout_s
+        while self._clock() - self.last_loud_s() < for_s:
             if not await self._changes(deadline):
                 return False
         return True
@@ -179,7 +186,7 @@ class Caller:
         self._changed.clear()
         with suppress(TimeoutError):
             await asyncio.wait_for(self._changed.wait(), 0.05)
-        return time.monotonic() < deadline
+        return self._clock() < deadline
 
     async def _until_connected(self) -> None:
         connected = asyncio.Event()
@@ -208,11 +215,12 @@ class Caller:
         if said is None:
             return self._silence[self._ticks % len(self._silence)]
         if self._position == 0:
-            self.onset_s = time.monotonic() - 0.02  # its samples began 20 ms before they are handed over
+            self.onset_s = self._clock() - 0.02  # its samples began 20 ms before they are handed over
+            self._undisturbed = False
         payload = said.payloads[self._position]
         self._position += 1
         if self._position == said.speech_frames:
-            self.end_s = time.monotonic()
+            self.end_s = self._clock()
             if self._finished is not None:
                 self._finished.set_result(None)
         if self._position == len(said.payloads):
@@ -220,7 +228,7 @@ class Caller:
         return payload
 
     def _received(self, packet: bytes) -> None:
-        now = time.monotonic()
+        now = self._clock()
         parsed = rtp.parse(packet)
         if not parsed.payload:
             return
@@ -229,11 +237,19 @@ class Caller:
             return
         samples = np.frombuffer(self._decoder.decode(parsed.payload), "<i2").astype(np.float32)
         rms = float(np.sqrt(samples @ samples / max(1, samples.size)))
-        if self._last is not None:
-            at_s, level, timestamp = self._last
-            together = (parsed.timestamp - timestamp) & 0xFFFFFFFF <= 3 * FRAME_UNITS
-            if rms > LOUD_RMS and level > LOUD_RMS and together and now - at_s > GAP_S:
-                self.gaps += 1
-        self._last = now, rms, parsed.timestamp
+        if rms > LOUD_RMS:
+            self._loud(now, parsed.timestamp)
         self.heard.append(Heard(now, rms))
         self._changed.set()
+
+    def _loud(self, at_s: float, timestamp: int) -> None:
+        """Count what was missing before this packet, where it belongs to the same answer as the one before."""
+        before, self._last_loud = self._last_loud, (at_s, timestamp)
+        units = ANSWER_UNITS if before is None else (timestamp - before[1]) & 0xFFFFFFFF
+        if before is None or units >= ANSWER_UNITS:
+            self._undisturbed = self.end_s >= self.onset_s
+            return
+        if units > HOLE_UNITS:
+            self.holes += self._undisturbed  # what the caller says makes the agent pause
+        if at_s - before[0] > GAP_S + (units - FRAME_UNITS) / rtp.CLOCK_RATE:
+            self.gaps += 1

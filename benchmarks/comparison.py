@@ -17,6 +17,9 @@ PACKET_LOST_AFTER_TURN = 2
 Figures = dict[str, Any]
 
 
+FRAME_MS = 20  # as long as a packet's sound: the best that a time can be told apart by
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One figure of every server, in the order of `servers`; None where it was not measured."""
@@ -26,9 +29,11 @@ class Row:
     values: tuple[float | None, ...]
 
     def ratios(self) -> tuple[float | None, ...]:
-        """How many times the first server's each other's value is."""
+        """How many times the first server's each other's value is; None of what is nothing, within a frame."""
         first, *others = self.values
-        return tuple(other / first if first and other is not None else None for other in others)
+        if first is None or first <= (FRAME_MS if self.unit == "ms" else 0):
+            return tuple(None for _ in others)
+        return tuple(None if other is None else other / first for other in others)
 
 
 def servers(figures: Figures) -> list[str]:

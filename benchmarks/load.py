@@ -2,8 +2,9 @@
 
 Each caller waits for quiet and asks on even turns, and barges in 1.5 to 2.5 s into the answer on odd ones. Measured at
 the RTP packets: voice to voice (last speech packet sent → first loud packet of the agent), barge-in (first speech
-packet's beginning → the agent's last loud packet before 200 ms of quiet), gaps over 60 ms. The server's CPU and memory
-come from its /metrics (process_*), or from /stats for `--api offer`. Prints one JSON object.
+packet's beginning → the agent's last loud packet before 200 ms of quiet), gaps over 60 ms between two packets, holes of
+60 to 400 ms in answers, filled with silence. The server's CPU and memory come from its /metrics (process_*), or from
+/stats for `--api offer`. Prints one JSON object.
 """
 
 import argparse
@@ -40,6 +41,7 @@ class Results:
     barge_in: list[float] = field(default_factory=list)
     connect: list[float] = field(default_factory=list)
     gaps: int = 0
+    holes: int = 0
     smooth: int = 0  # callers without a gap
     missed: int = 0
     refused: list[str] = field(default_factory=list)
@@ -123,6 +125,7 @@ async def converse(
             results.by_turn.setdefault(turn, []).append(loud_s - caller.end_s)
     await caller.quiet(0.6)
     results.gaps += caller.gaps
+    results.holes += caller.holes
     results.smooth += caller.gaps == 0
 
 
@@ -193,6 +196,7 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
         "voice_to_voice_by_turn_ms": {turn: milliseconds(each) for turn, each in sorted(results.by_turn.items())},
         "barge_in_ms": milliseconds(results.barge_in),
         "gaps_over_60_ms": results.gaps,
+        "holes_over_60_ms": results.holes,
         "callers_without_gaps": results.smooth,
         "connect_ms": milliseconds(results.connect),
         "cpu_s_per_session_minute": round((after.cpu_s - before.cpu_s) / minutes, 2) if minutes else None,

@@ -1,5 +1,7 @@
 """What a session gives up, and that what its client chose is not lost by it."""
 
+import pytest
+
 from orchestrator.config import SessionConfig
 from orchestrator.core.memory import Policy
 from orchestrator.core.pressure import Level
@@ -49,5 +51,14 @@ def test_three_pauses_in_every_turn_are_no_reason_to_stop() -> None:
             assert economy.policy(Policy()).speculate
 
 
-def test_every_level_says_what_it_does() -> None:
-    assert all(effect(level).endswith(".") for level in Level)
+@pytest.mark.parametrize("level", Level)
+def test_every_level_says_what_it_does(level: Level) -> None:
+    economy, chosen = Economy(), SessionConfig()
+    economy.level = level
+    said = effect(level)
+    assert said.endswith(".")
+    assert ("as usual" in said) is (level is Level.NORMAL)
+    assert ("begin a little later" in said) is not economy.policy(Policy()).speculate
+    assert ("are shorter" in said) is (economy.config(chosen) != chosen)
+    assert ("new calls wait" in said) is (level is Level.SESSION_QUEUE)
+    assert ("new calls are refused" in said) is (level is Level.SESSION_REJECT)

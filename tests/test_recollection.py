@@ -64,6 +64,26 @@ async def chat(ready: RunningOrchestrator) -> AsyncIterator[Chat]:
         yield Chat(ready, client, begun.json()["session_id"])
 
 
+class Requests(list[dict[str, Any]]):
+    """What the server is asked, in a thread of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._loop = asyncio.get_running_loop()
+        self._came = asyncio.Event()
+
+    def append(self, request: dict[str, Any]) -> None:
+        super().append(request)
+        self._loop.call_soon_threadsafe(self._came.set)
+
+    async def reach(self, count: int) -> None:
+        """Wait until there are so many."""
+        async with asyncio.timeout(10):
+            while len(self) < count:
+                self._came.clear()
+                await self._came.wait()
+
+
 def contents(request: dict[str, Any]) -> list[str]:
     return [message["content"] for message in request["messages"]]
 
@@ -143,12 +163,13 @@ async def test_a_summary_that_takes_too_long_is_no_reason_to_hang(server: OpenAi
 async def test_a_session_ends_while_its_summary_is_being_written(
     server: OpenAiServer, chat: Chat, ready: RunningOrchestrator
 ) -> None:
+    server.requests = requests = Requests()
     server.interval_s = 0.3
     assert (await chat.say(LONG * 4)).status_code == 200
     (call,) = ready.services.registry
     writing = asyncio.create_task(chat.say(LONG * 3))
-    while len(server.requests) < 2:
-        await asyncio.sleep(0.01)
+    await requests.reach(2)
+    assert contents(requests[1])[-1] == REQUEST
     call.session.close("The test is over.")
     await asyncio.wait_for(writing, 10)
     assert await asyncio.to_thread(server.aborted.wait, 5), "the model writes no more"

@@ -1,6 +1,7 @@
 """orchestrator/vad.py on the real Silero model: batching, onsets, silence, closed streams, bad files."""
 
 import asyncio
+import time
 import wave
 from pathlib import Path
 
@@ -278,14 +279,15 @@ async def test_a_hundred_sessions_cost_a_small_part_of_real_time(question: np.nd
     sound = np.tile(question, 4)[: 2 * SAMPLE_RATE].tobytes()
     reports = [Heard() for _ in range(100)]
     streams = [detector.open(report) for report in reports]
+    began = time.process_time()  # what others do on the machine is not in it
     for stream in streams:
         stream.push(sound)
     for report in reports:
         await report.complete(2 * SAMPLE_RATE // WINDOW_SAMPLES)
 
-    # Seen: 3.5 ms a call, 0.11 of one core; the bound leaves room for a busy machine.
+    # Seen: 3.5 ms a call, 0.11 of one core; the bound leaves room for a slow machine.
     assert detector.windows == 100 * (2 * SAMPLE_RATE // WINDOW_SAMPLES)
-    assert detector.busy_s < 2 * 0.6
+    assert time.process_time() - began < 2 * 0.6
 
 
 async def test_a_stream_is_behind_until_all_it_was_given_is_reported() -> None:

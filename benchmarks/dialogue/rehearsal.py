@@ -24,7 +24,7 @@ from orchestrator.vad import WINDOW_SAMPLES, VoiceDetector
 
 ROOT = Path(__file__).resolve().parents[2]
 TURN_MODEL = ROOT / "models/turn/smart-turn-v3.2-cpu.onnx"
-# The way to Triton and back, as docs/benchmarks.md has it.
+# The way to Triton and back on a busy machine; docs/benchmarks.md has 2 to 3.5 ms on an idle one.
 TRANSPORT_S = 0.005
 
 

@@ -15,7 +15,7 @@ class Rules:
     prefix_ms: int = 300  # sound before the onset that belongs to the utterance
     hesitation_ms: int = 60  # silence that may become a pause: time to speculate on what is certain already
     # Time to ask the end-of-turn model, which takes longer than the recogniser. The longer the silence that it hears,
-    # the likelier it thinks any turn over; after 70 to 130 ms it tells ends best (measured, docs/benchmarks.md).
+    # the likelier it thinks any turn over; after 70 to 130 ms it tells ends best (docs/benchmarks-history.md).
     judge_ms: int = 90
     pause_ms: int = 120  # a pause: time to ask the recogniser
     fall_db: float = 20.0  # the level this far under the utterance's is silence, whatever the detector says
@@ -53,9 +53,9 @@ class Rules:
     denied_ms: int = 1400
     guessed_denied_ms: int = 1800
     # Words whose probability is under `trusted` tell nothing. pocketsphinx is 0.86 sure of what it understands (word
-    # error rate 1 %) and 0.45 sure of voices that it does not (75 %). Then the model alone decides. Only where words of
+    # error rate 4 %) and 0.45 sure of voices that it does not (75 %). Then the model alone decides. Only where words of
     # a probability over `plausible` trail off or are dictated, the turn waits `unclear_ms` at least, and where they are
-    # a question, it is one: a caller's first may be 0.45 sure, and what asks by chance is rare (docs/benchmarks.md).
+    # a question, it is one: a caller's first may be 0.45 sure, and few ask by chance (docs/benchmarks-history.md).
     trusted: float = 0.62
     plausible: float = 0.4
     # A speaker whose ends the model doubted so many times more often in vain than rightly is judged by words alone.

@@ -57,9 +57,9 @@ current. The figures are milliseconds of silence after which the turn of a speak
 with turn detection `semantic_vad` of eagerness `auto`. `server_vad` waits for its `silence_duration_ms`, whatever was
 said.
 
-The columns are the probability that the end-of-turn model (`turn`, Smart Turn) gives, which is asked after {rules.judge_ms} ms of
-silence. The rows are what the words tell by themselves (`orchestrator/core/completeness.py`); *guessed* are those of
-which the recogniser is less than {rules.trusted:.0%} sure.
+The columns are the probability that the end-of-turn model (`turn`, Smart Turn) gives, which is asked after
+{rules.judge_ms} ms of silence. The rows are what the words tell by themselves (`orchestrator/core/completeness.py`);
+*guessed* are those of which the recogniser is less than {rules.trusted:.0%} sure.
 
 {table(paused=False, rules=rules)}
 

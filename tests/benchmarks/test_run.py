@@ -3,11 +3,14 @@
 import json
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
+from benchmarks import run
 from tests.benchmarks.test_servers import ROOT, free_port
+from tests.benchmarks.test_targets import measured
 
 
 @pytest.mark.slow
@@ -30,4 +33,21 @@ def test_one_caller_asks_interrupts_and_is_measured(tmp_path: Path) -> None:
     assert figures["missed"] == 0
     assert 100 < figures["voice_to_voice_ms"]["p50"] < 3000, "no answer comes before the stand-ins' own latencies"
     assert figures["cpu_s_per_session_minute"] > 0
+    assert {"gaps_over_60_ms", "holes_over_60_ms"} <= figures.keys()
     assert json.loads(file.read_text())["figures"] == {"1 caller": figures}
+    assert "| voice to voice, 1 caller, p50 | ≤ 300 ms |" in done.stderr
+
+
+@pytest.mark.parametrize(("options", "status"), [([], None), (["--check"], 1)])
+def test_a_target_that_was_missed_is_told_and_fails_where_that_is_asked_for(
+    options: list[str], status: int | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(run, "running", lambda server, **_: nullcontext("http://nowhere.invalid"))
+    monkeypatch.setattr(run, "load", lambda server, url, *options, cpus: measured(1, gaps_over_60_ms=2))
+    monkeypatch.setattr(sys, "argv", ["run", "--callers", "1", "--losses", "1", *options])
+    with pytest.raises(SystemExit) if status else nullcontext() as ended:
+        run.main()
+    assert (ended.value.code if ended else None) == status
+    told = capsys.readouterr()
+    assert list(json.loads(told.out)) == ["1 caller", "1 % loss"]
+    assert "| gaps over 60 ms | none | 4 | no |" in told.err

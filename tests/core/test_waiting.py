@@ -1,11 +1,14 @@
-"""How long a silence must be to end a turn."""
+"""How long a silence must be to end a turn: by the words, the model's opinion, and answers that are on their way.
+
+What the speaker has done before counts, too: test_patience.py. What people are promised: test_endpointing_rules.py.
+"""
 
 import pytest
 
 from orchestrator.core.endpointing import Ended, FellSilent, Hesitated, Paused
 from orchestrator.core.endpointing_rules import Rules
-from orchestrator.core.experience import LEAST, Experience
-from tests.core.microphone import DEFAULT, SILENCE, SPEECH, WINDOW, WINDOW_MS, Microphone, pausing, speaking
+from tests.core.microphone import DEFAULT, SILENCE, SPEECH, WINDOW, WINDOW_MS, speaking
+from tests.core.silence import ASKED_MS, end_ms, judged, silent, silent_after
 
 
 @pytest.mark.parametrize(
@@ -74,11 +77,7 @@ def test_of_another_language_the_punctuation_decides() -> None:
     ],
 )
 def test_the_end_of_turn_model_shortens_or_lengthens_the_wait(text: str, opinion: float, wait: int) -> None:
-    microphone = speaking(text)
-    passed_ms = 128
-    microphone.hears(SILENCE, passed_ms)
-    microphone.endpointer.judge(opinion)
-    assert wait <= passed_ms + microphone.silence_until_the_end_ms() <= wait + WINDOW_MS
+    assert wait <= end_ms(speaking(text), opinion) <= wait + WINDOW_MS
 
 
 @pytest.mark.parametrize("text", ["what time is it", "and then i", "what are you talking about", "five five"])
@@ -99,26 +98,20 @@ def test_of_words_that_were_guessed_the_end_of_turn_model_alone_decides(
 ) -> None:
     microphone = speaking()
     microphone.endpointer.hear(text, DEFAULT.plausible - 0.1)
-    passed_ms = 128
-    microphone.hears(SILENCE, passed_ms)
-    microphone.endpointer.judge(opinion)
-    assert wait <= passed_ms + microphone.silence_until_the_end_ms() <= wait + WINDOW_MS
+    assert wait <= end_ms(microphone, opinion) <= wait + WINDOW_MS
 
 
 @pytest.mark.parametrize("text", ["and then i", "my number is five five"])
 def test_guessed_words_that_trail_off_or_are_dictated_are_no_end_though_the_model_is_sure(text: str) -> None:
     microphone = speaking()
     microphone.endpointer.hear(text, (DEFAULT.plausible + DEFAULT.trusted) / 2)
-    microphone.hears(SILENCE, 128)
-    microphone.endpointer.judge(0.95)
-    assert microphone.endpointer.wait_ms() == DEFAULT.unclear_ms
+    assert judged(microphone, 0.95) == DEFAULT.unclear_ms
 
 
 def test_the_recognisers_answer_about_the_pause_is_waited_for_though_the_words_seem_complete() -> None:
     microphone = speaking()
     microphone.endpointer.hear("what do you think", final=False)
-    microphone.hears(SILENCE, 128)
-    microphone.endpointer.expect_words()
+    silent(microphone).endpointer.expect_words()
     microphone.endpointer.judge(0.95)
     assert microphone.endpointer.wait_ms() == DEFAULT.words_ms
     microphone.endpointer.hear("what do you think about", 0.9)
@@ -126,15 +119,13 @@ def test_the_recognisers_answer_about_the_pause_is_waited_for_though_the_words_s
 
 
 def test_an_answer_that_does_not_come_is_not_waited_for() -> None:
-    microphone = speaking("what time is it")
-    microphone.hears(SILENCE, 128)
+    microphone = silent_after("what time is it")
     microphone.endpointer.expect_words()
-    assert 128 + microphone.silence_until_the_end_ms() <= DEFAULT.words_ms + WINDOW_MS
+    assert ASKED_MS + microphone.silence_until_the_end_ms() <= DEFAULT.words_ms + WINDOW_MS
 
 
 def test_what_is_not_final_takes_nothing_back_in_a_pause_whose_words_are_known() -> None:
-    microphone = speaking()
-    microphone.hears(SILENCE, 128)
+    microphone = silent_after("")
     microphone.endpointer.expect_words()
     microphone.endpointer.hear("and then i", 0.9)
     microphone.endpointer.hear("and then i", 0.0, final=False)
@@ -151,8 +142,7 @@ def test_words_that_the_recogniser_is_sure_of_count() -> None:
 
 
 def test_complete_words_wait_a_moment_for_an_opinion_that_is_on_its_way() -> None:
-    microphone = speaking("what time is it")
-    microphone.hears(SILENCE, 128)
+    microphone = silent_after("what time is it")
     microphone.endpointer.expect_opinion()
     assert not any(isinstance(signal, Ended) for signal in microphone.hears(SILENCE, 96))
     last_speech = 30 * WINDOW
@@ -160,191 +150,19 @@ def test_complete_words_wait_a_moment_for_an_opinion_that_is_on_its_way() -> Non
 
 
 def test_an_opinion_that_does_not_come_is_not_waited_for() -> None:
-    microphone = speaking("what time is it")
-    microphone.hears(SILENCE, 128)
+    microphone = silent_after("what time is it")
     microphone.endpointer.expect_opinion()
-    assert 128 + microphone.silence_until_the_end_ms() <= DEFAULT.opinion_ms + WINDOW_MS
-    microphone = speaking("what time is it")
-    microphone.hears(SILENCE, 128)
+    assert ASKED_MS + microphone.silence_until_the_end_ms() <= DEFAULT.opinion_ms + WINDOW_MS
+    microphone = silent_after("what time is it")
     microphone.endpointer.expect_opinion()
     microphone.hears(SILENCE, 96)
     assert isinstance(microphone.endpointer.judge(None)[-1], Ended), "the model has none: the words decide"
 
 
-def test_a_speaker_whom_the_model_does_not_understand_is_judged_by_words() -> None:
-    def end_ms(text: str) -> int:
-        microphone.hears(SILENCE, 960)
-        microphone.hears(SPEECH, 960)
-        microphone.endpointer.hear(text, 0.9)
-        microphone.hears(SILENCE, 128)
-        ended = microphone.endpointer.judge(0.1)
-        return 128 if ended else 128 + microphone.silence_until_the_end_ms()
-
-    microphone = Microphone()
-    waits = [end_ms("I have some time today") for _ in range(DEFAULT.vain_doubts + 1)]
-    assert min(waits[:-1]) >= DEFAULT.doubted_ms
-    assert DEFAULT.misjudged_ms <= waits[-1] <= DEFAULT.misjudged_ms + WINDOW_MS
-    assert end_ms("what time is it") <= DEFAULT.complete_ms + WINDOW_MS
-    microphone.hears(SPEECH, 960)
-    for _ in range(2):  # these doubts are right
-        microphone.endpointer.hear("I have some time today", 0.9)
-        microphone.hears(SILENCE, 160)
-        microphone.endpointer.judge(0.1)
-        microphone.hears(SPEECH, 320)
-    microphone.endpointer.hear("I have some time today and tomorrow", 0.9)
-    microphone.silence_until_the_end_ms()
-    assert end_ms("I have some time today") >= DEFAULT.doubted_ms, "the model is believed again"
-
-
-@pytest.mark.parametrize(
-    ("text", "pause_ms", "wait_ms"),
-    [
-        ("I saw the market", 320, DEFAULT.denied_ms),
-        ("I saw the market", 160, DEFAULT.doubted_ms),  # between two words
-        ("I went to the", 320, DEFAULT.incomplete_ms),  # the words told as much
-    ],
-)
-def test_a_model_that_denied_an_end_rightly_is_believed_when_it_denies_the_next(
-    text: str, pause_ms: int, wait_ms: int
-) -> None:
-    microphone = speaking()
-    microphone.endpointer.hear(text, 0.9)
-    pausing(microphone, pause_ms, opinion=0.05)
-    microphone.endpointer.hear(f"{text} and bought some bread", 0.9)
-    microphone.hears(SILENCE, 128)
-    microphone.endpointer.judge(0.05)
-    assert microphone.endpointer.wait_ms() == wait_ms
-
-
-def test_of_such_a_speaker_even_guessed_words_tell_more_than_the_model() -> None:
-    def end_ms(text: str, opinion: float = 0.05) -> int:
-        microphone.hears(SILENCE, 960)
-        microphone.hears(SPEECH, 960)
-        microphone.endpointer.hear(text, DEFAULT.trusted - 0.1)
-        microphone.hears(SILENCE, 128)
-        microphone.endpointer.judge(opinion)
-        return 128 + microphone.silence_until_the_end_ms()
-
-    microphone = Microphone()
-    assert end_ms("I have some time today") >= DEFAULT.guessed_denied_ms
-    for wait_ms in (DEFAULT.incomplete_ms, DEFAULT.misjudged_ms):  # denied in vain once, and twice
-        assert wait_ms <= end_ms("I have some time today") <= wait_ms + WINDOW_MS
-    assert DEFAULT.sure_ms <= end_ms("I have some time today", 0.5) <= DEFAULT.sure_ms + WINDOW_MS, "it does not doubt"
-    assert end_ms("and then i") >= DEFAULT.incomplete_ms
-
-
-def test_who_has_paused_may_pause_again_though_the_words_were_guessed() -> None:
-    others = Experience()
-    for _ in range(LEAST):
-        others.doubted(vain=True)
-    microphone = Microphone(experience=others)
-    microphone.hears(SPEECH, 960)
-    pausing(microphone, 320)
-    microphone.endpointer.hear("I have some time today", DEFAULT.trusted - 0.1)
-    microphone.hears(SILENCE, 128)
-    microphone.endpointer.judge(0.9)
-    assert microphone.endpointer.wait_ms() == DEFAULT.hesitant_ms
-
-
-@pytest.mark.parametrize(
-    ("pause_ms", "opinion", "wait_ms"),
-    [
-        (96, None, DEFAULT.complete_ms),
-        (192, None, DEFAULT.complete_ms),
-        (224, None, DEFAULT.hesitant_ms),
-        (320, None, DEFAULT.hesitant_ms),
-        (320, DEFAULT.model_inclined - 0.05, DEFAULT.hesitant_ms),
-        (320, DEFAULT.model_inclined, DEFAULT.inclined_ms),
-        (320, DEFAULT.model_sure, DEFAULT.sure_ms),
-        (320, DEFAULT.model_certain, DEFAULT.agreed_ms),
-    ],
-)
-def test_who_has_paused_in_a_turn_may_pause_again_less_likely_where_the_model_is_sure(
-    pause_ms: int, opinion: float | None, wait_ms: int
-) -> None:
-    microphone = speaking("I went to")
-    pausing(microphone, pause_ms)
-    microphone.endpointer.hear("I went to the market")
-    microphone.hears(SILENCE, 128)
-    microphone.endpointer.judge(opinion)
-    assert microphone.endpointer.wait_ms() == wait_ms
-    microphone.silence_until_the_end_ms()
-    microphone.hears(SILENCE, 1000)
-    microphone.hears(SPEECH, 960)
-    microphone.endpointer.hear("what time is it")
-    assert microphone.endpointer.wait_ms() == DEFAULT.complete_ms, "the next turn begins anew"
-
-
-def test_a_model_that_was_certain_in_vain_is_no_more_than_sure_until_it_was_right() -> None:
-    microphone = speaking("I went to")
-    pausing(microphone, 320, opinion=0.99)
-    waits = []
-    for _ in range(2):
-        microphone.endpointer.hear("I went to the market")
-        microphone.hears(SILENCE, 128)
-        microphone.endpointer.judge(0.99)
-        waits.append(microphone.endpointer.wait_ms())
-        microphone.silence_until_the_end_ms()
-        microphone.hears(SILENCE, 960)
-        microphone.hears(SPEECH, 960)
-        microphone.endpointer.hear("I went to")
-        pausing(microphone, 320)
-    assert waits == [DEFAULT.sure_ms, DEFAULT.agreed_ms]
-
-
-def test_a_doubt_about_an_end_that_was_none_was_right_after_all() -> None:
-    microphone = Microphone()
-    for pause_ms in (320, 960):  # cut off, then over
-        microphone.hears(SPEECH, 960)
-        microphone.endpointer.hear("I saw the market", 0.9)
-        microphone.hears(SILENCE, 128)
-        microphone.endpointer.judge(0.05)
-        wait_ms = microphone.endpointer.wait_ms()
-        microphone.silence_until_the_end_ms()
-        microphone.hears(SILENCE, pause_ms)
-    assert wait_ms == DEFAULT.denied_ms
-
-
-def test_who_was_cut_off_is_given_more_time_unless_the_model_is_certain_that_never_was_in_vain() -> None:
-    def wait_ms_after(opinion: float, then: float = 0.98) -> int:
-        """Of who was cut off where the model thought so; of the next end it thinks `then`."""
-        microphone = speaking("I know what time it is")
-        microphone.hears(SILENCE, 128)
-        microphone.endpointer.judge(opinion)
-        microphone.silence_until_the_end_ms()
-        microphone.hears(SILENCE, 320)
-        microphone.hears(SPEECH, 960)
-        microphone.endpointer.hear("what time is it")
-        microphone.hears(SILENCE, 128)
-        microphone.endpointer.judge(then)
-        return microphone.endpointer.wait_ms()
-
-    assert wait_ms_after(0.7) == DEFAULT.complete_ms
-    assert wait_ms_after(0.98) == DEFAULT.patient_certain_ms, "it was certain in vain"
-    assert wait_ms_after(0.98, then=0.9) == DEFAULT.patient_ms
-
-
-@pytest.mark.parametrize(
-    ("text", "spoken_ms", "wait_ms"),
-    [
-        ("I have some time today", DEFAULT.long_ms - 320, DEFAULT.complete_ms),
-        ("I have some time today", DEFAULT.long_ms + 320, DEFAULT.talkative_ms),
-        ("what time is it", DEFAULT.long_ms + 320, DEFAULT.complete_ms),
-    ],
-)
-def test_who_has_talked_long_is_given_more_time_unless_they_ask(text: str, spoken_ms: int, wait_ms: int) -> None:
-    microphone = speaking(text)  # for 960 ms
-    microphone.hears(SPEECH, spoken_ms - 960)
-    microphone.hears(SILENCE, 128)
-    microphone.endpointer.judge(0.98)
-    assert microphone.endpointer.wait_ms() == wait_ms
-
-
 def test_an_opinion_holds_for_its_own_pause_only() -> None:
     microphone = speaking("and then i")
     microphone.endpointer.judge(0.9)  # no pause yet
-    microphone.hears(SILENCE, 128)
-    microphone.endpointer.judge(0.9)
+    judged(microphone, 0.9)
     microphone.hears(SPEECH, 96)
     assert microphone.silence_until_the_end_ms() >= DEFAULT.trailing_ms
 

@@ -16,6 +16,7 @@ def test_a_good_conversation_meets_every_target() -> None:
         delays=[0.25, 0.34, 0.6],
         stops=[0.08],
         resumed=[("cough", True)],
+        silences=[0.4],
         words=[(12, 11)],
     )
     assert all(each.met is not False for each in rows([good]))
@@ -26,6 +27,9 @@ def test_a_good_conversation_meets_every_target() -> None:
     [
         ("takeovers in pauses up to 700", Observed("x", pauses=[Pause(0.5, taken=True), Pause(0.5, taken=False)])),
         ("response delay", Observed("x", delays=[0.5])),
+        ("stop latency", Observed("x", stops=[0.13])),
+        ("stop latency", Observed("x", stops=[*[0.08] * 9, 0.4])),
+        ("silence because of one", Observed("x", silences=[0.5, 0.7, 0.7])),
         ("interruptions that did not", Observed("x", unstopped=1)),
         ("false interruptions", Observed("x", resumed=[("cough", True), ("echo", False)])),
         ("words remembered", Observed("x", words=[(12, 10)])),
@@ -35,6 +39,14 @@ def test_a_good_conversation_meets_every_target() -> None:
 def test_what_a_person_would_mind_breaks_its_target(figure: str, seen: Observed) -> None:
     assert row(figure, seen).met is False
     assert "not met" in table(rows([seen]))
+
+
+def test_a_time_meets_its_target_where_each_percentile_does() -> None:
+    met = row("stop latency", Observed("x", stops=[0.11, 0.12, 0.13]))
+    assert (met.value, met.target, met.met) == ("p50 120 ms, p95 129 ms", "p50 ≤ 120 ms, p95 ≤ 150 ms", True)
+    one_that_lasts = row("silence because of one", Observed("x", silences=[0.5, 0.6, 3.0]))
+    assert (one_that_lasts.target, one_that_lasts.met) == ("p50 ≤ 600 ms", True), "of the others nothing is asked"
+    assert row("sound lost", Observed("x", lost=[9.0])).met is None
 
 
 def test_long_pauses_are_told_and_not_judged() -> None:

@@ -17,6 +17,7 @@ import pytest
 from tests.end_to_end.conftest import AUDIO
 from tests.end_to_end.rough_caller import Fate, Form, RoughCaller, Send, call, hang_up
 from tests.end_to_end.serving import Served, serve
+from tests.end_to_end.stack import eventually
 from tests.servers.triton import RunningTriton
 
 QUESTION = AUDIO / "what_time_is_it.wav"
@@ -178,11 +179,16 @@ async def visit(http: httpx.AsyncClient, url: str, number: int, form: Form) -> N
 
 
 async def nobody_calls(served: Served) -> Usage:
-    async with asyncio.timeout(10):
-        while served.metric("goassist_sessions_active"):
-            await asyncio.sleep(0.1)
-    await asyncio.sleep(0.5)  # sockets close in the background
-    return Usage(served.open_files(), served.metric("process_resident_memory_bytes") / 2**20)
+    await eventually(lambda: not served.metric("goassist_sessions_active"), 10)
+    seen: list[int] = []
+
+    def settled() -> bool:
+        """Sockets close in the background."""
+        seen.append(served.open_files())
+        return len(seen) > 2 and len(set(seen[-3:])) == 1
+
+    await eventually(settled, 10)
+    return Usage(seen[-1], served.metric("process_resident_memory_bytes") / 2**20)
 
 
 async def all_at_once(served: Served) -> Results:

@@ -17,6 +17,7 @@ from tests.end_to_end.stack import eventually
 from tests.servers.triton import RunningTriton
 
 QUESTION = AUDIO / "what_time_is_it.wav"
+SOON_S = 2.0  # the stand-ins answer after 0.3 s; the machine may be busy with others
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ async def test_calls_land_on_both_workers_and_are_known_to_either(served: Served
         assert {each["session_id"] for each in listed["sessions"]} == {caller.call_id for caller in callers}
         assert (listed["active_count"], listed["available_slots"]) == (4, 1)
         took = await asyncio.gather(*[caller.converse(1) for caller in callers])
-        assert all(took_s for took_s in took)
+        assert 0 < min(map(min, took)) <= max(map(max, took)) < SOON_S, took
         assert served.metric("goassist_sessions_active") == 4
         assert served.metric("goassist_turns_total") >= 4
         resident = [int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096 for pid in served.workers()]
@@ -77,10 +78,11 @@ async def test_a_worker_that_is_killed_loses_its_calls_only_and_comes_back(serve
         os.kill(before[0], signal.SIGKILL)
         await eventually(lambda: len(there()) == 1, 10)
         (left,) = [caller for caller in callers if caller.call_id in there()]
-        assert await left.converse(2), "the other worker's call goes on"
+        assert max(await left.converse(2)) < SOON_S, "the other worker's call goes on"
         await eventually(lambda: len(after := served.workers()) == 2 and set(after) != set(before), 30)
         await eventually(lambda: httpx.get(f"{served.url}/readyz", trust_env=False).status_code == 200, 30)
         async with calls(served, 3) as further:
             # With the one that is left: where both have as many calls, either may take the next.
             assert sorted(map(worker_of, [left, *further])) == ["w0", "w0", "w1", "w1"]
-            assert all(await asyncio.gather(*[caller.converse(1) for caller in further]))
+            took = await asyncio.gather(*[caller.converse(1) for caller in further])
+            assert max(map(max, took)) < SOON_S, took

@@ -1,30 +1,19 @@
+"""orchestrator/triton/asr.py with the embedded model. What the model itself promises: tests/model_repository."""
+
 import asyncio
-import json
-import shutil
-import wave
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from orchestrator.errors import BackendRejectedError, BackendUnavailableError
-from orchestrator.triton import tensors
 from orchestrator.triton.asr import Transcript, TritonAsr
 from orchestrator.triton.client import TritonClient
 from tests.end_to_end.words import word_error_rate, words
-from tests.servers.triton import MODEL_REPOSITORY, ROOT, RunningTriton, run_triton
-from tests.triton.metrics import settled_metric, until_metric
-
-AUDIO = ROOT / "tests" / "audio"
-SENTENCES = json.loads((AUDIO / "sentences.json").read_text())
-PAUSE = bytes(2 * 16_000 * 300 // 1000)
-
-
-def recording(file: str) -> bytes:
-    with wave.open(str(AUDIO / file)) as sound:
-        return sound.readframes(sound.getnframes())
+from tests.engines.recordings import PAUSE, SENTENCES, recording
+from tests.model_repository.sequences import ask, asr_alone, silence
+from tests.servers.triton import RunningTriton, run_triton
 
 
 @pytest.fixture
@@ -148,7 +137,7 @@ async def test_leaving_an_utterance_closes_its_sequence(triton: RunningTriton, c
         await utterance.flush()
         sequence = utterance.sequence_id
     with pytest.raises(BackendRejectedError, match="START"):
-        await ask(client, sequence, sound())
+        await ask(client, sequence, silence())
 
 
 async def test_cancelling_the_task_of_an_utterance_closes_its_sequence(client: TritonClient) -> None:
@@ -167,7 +156,7 @@ async def test_cancelling_the_task_of_an_utterance_closes_its_sequence(client: T
     with pytest.raises(asyncio.CancelledError):
         await task
     with pytest.raises(BackendRejectedError, match="START"):
-        await ask(client, sequences[0], sound())
+        await ask(client, sequences[0], silence())
 
 
 async def test_a_lost_server_fails_the_open_utterance(tmp_path: Path) -> None:
@@ -181,101 +170,6 @@ async def test_a_lost_server_fails_the_open_utterance(tmp_path: Path) -> None:
         await utterance.finish()
     await utterance.__aexit__(None, None, None)
     await client.close()
-
-
-# What follows speaks to the model as any client of Triton does.
-
-
-def sound(samples: int = 2_560) -> np.ndarray:
-    return np.zeros((1, samples), np.int16)
-
-
-def sequences() -> Callable[[], int]:
-    numbers = iter(range(1 << 40, 1 << 41))
-    return lambda: next(numbers)
-
-
-new_sequence = sequences()
-
-
-async def ask(client: TritonClient, sequence: int, audio: np.ndarray, **options: Any) -> dict[str, Any]:
-    """One request of a sequence and its answer."""
-    inputs = {"audio": audio} | options.pop("inputs", {})
-    control = {"sequence_id": sequence, "sequence_start": False, "sequence_end": False} | options
-    stream = client.open("asr")
-    stream.write(tensors.request("asr", inputs, parameters=control))
-    stream.end()
-    async with asyncio.timeout(30):
-        response = await stream.read(20)
-        assert response is not None
-        assert tensors.is_final(response)
-        assert await stream.read(20) is None  # exactly one response
-    return {name: value.ravel().tolist()[0] for name, value in tensors.outputs(response).items()}
-
-
-async def test_each_request_has_one_response_with_all_four_outputs(client: TritonClient) -> None:
-    answer = await ask(client, new_sequence(), sound(), sequence_start=True, sequence_end=True)
-    assert answer == {"transcript": b"", "stable_chars": 0, "is_final": True, "words": b"[]"}
-
-
-async def test_empty_audio_is_refused_and_the_sequence_goes_on(client: TritonClient) -> None:
-    sequence = new_sequence()
-    with pytest.raises(BackendRejectedError, match="audio is empty"):
-        await ask(client, sequence, sound(0), sequence_start=True)
-    assert (await ask(client, sequence, sound(), sequence_end=True))["is_final"]
-
-
-async def test_over_long_audio_is_refused_and_the_sequence_goes_on(client: TritonClient) -> None:
-    sequence = new_sequence()
-    with pytest.raises(BackendRejectedError, match="31 s long: one request takes at most 30 s"):
-        await ask(client, sequence, sound(31 * 16_000), sequence_start=True)
-    assert (await ask(client, sequence, sound(), sequence_end=True))["is_final"]
-
-
-async def test_audio_of_an_odd_number_of_bytes_is_refused(client: TritonClient) -> None:
-    request = tensors.request(
-        "asr", {"audio": sound(100)}, parameters={"sequence_id": new_sequence(), "sequence_start": True}
-    )
-    request.raw_input_contents[0] = request.raw_input_contents[0][:-1]
-    stream = client.open("asr")
-    stream.write(request)
-    with pytest.raises(BackendRejectedError, match="byte size"):
-        await stream.read(5)
-    stream.cancel()
-
-
-async def test_samples_of_another_type_are_refused(client: TritonClient) -> None:
-    with pytest.raises(BackendRejectedError, match="INT16"):
-        await ask(client, new_sequence(), sound().astype(np.float32), sequence_start=True)
-
-
-async def test_an_unknown_language_is_refused_by_name(client: TritonClient) -> None:
-    klingon = {"language": np.array([[b"tlh"]], np.object_)}
-    with pytest.raises(BackendRejectedError, match="unknown language 'tlh'; available: en"):
-        await ask(client, new_sequence(), sound(), sequence_start=True, inputs=klingon)
-
-
-async def test_a_regional_kind_of_english_is_english(client: TritonClient) -> None:
-    options = {"language": np.array([[b"en-GB"]], np.object_), "hotwords": np.array([[b"Triton"]], np.object_)}
-    assert await ask(client, new_sequence(), sound(), sequence_start=True, sequence_end=True, inputs=options)
-
-
-async def test_a_sequence_without_start_is_refused(client: TritonClient) -> None:
-    with pytest.raises(BackendRejectedError, match="must specify the START flag"):
-        await ask(client, new_sequence(), sound())
-
-
-async def test_a_request_outside_of_a_sequence_is_refused(client: TritonClient) -> None:
-    with pytest.raises(BackendRejectedError, match="non-zero"):
-        await ask(client, 0, sound())
-
-
-async def test_starting_a_sequence_again_forgets_what_was_said(client: TritonClient) -> None:
-    sequence = new_sequence()
-    samples = np.frombuffer(recording("weather.wav"), np.int16)[np.newaxis]
-    await ask(client, sequence, samples, sequence_start=True)
-    answer = await ask(client, sequence, sound(), sequence_start=True, sequence_end=True)
-    assert answer["transcript"] == b""
 
 
 async def test_an_error_of_whoever_reads_partials_ends_the_utterance_and_is_not_lost(asr: TritonAsr) -> None:
@@ -296,61 +190,3 @@ async def test_an_error_of_whoever_reads_partials_ends_the_utterance_and_is_not_
         with pytest.raises(ZeroDivisionError):
             await ask()
     assert (await recognise(asr, recording("what_time_is_it.wav") + PAUSE)).text == "what time is it"
-
-
-async def test_sound_is_counted(triton: RunningTriton, client: TritonClient) -> None:
-    name = "goassist_asr_audio_input_seconds_total"
-    before = await settled_metric(triton.metrics_url, name)
-    await ask(client, new_sequence(), sound(16_000), sequence_start=True, sequence_end=True)
-    assert await until_metric(triton.metrics_url, name, before + 1) >= before + 1
-
-
-def asr_alone(folder: Path, **replaced: str) -> Path:
-    """A repository with the embedded asr model alone, its configuration changed."""
-    shutil.copytree(MODEL_REPOSITORY / "asr", folder / "asr")
-    config = folder / "asr" / "configs" / "embedded.pbtxt"
-    text = config.read_text()
-    for old, new in replaced.items():
-        assert old in text
-        text = text.replace(old, new)
-    config.write_text(text)
-    return folder
-
-
-async def test_a_sequence_that_is_silent_for_too_long_must_start_anew(tmp_path: Path) -> None:
-    repository = asr_alone(tmp_path, **{"idle_microseconds: 60000000": "idle_microseconds: 1000000"})
-    with run_triton(repository) as triton:
-        client = TritonClient(triton.grpc_url)
-        sequence = new_sequence()
-        await ask(client, sequence, sound(), sequence_start=True)
-        await asyncio.sleep(3)
-        with pytest.raises(BackendRejectedError, match="must specify the START flag"):
-            await ask(client, sequence, sound())
-        assert await ask(client, sequence, sound(), sequence_start=True, sequence_end=True)
-        await client.close()
-
-
-async def test_a_caller_that_vanishes_in_mid_utterance_leaves_its_decoder_to_others(tmp_path: Path) -> None:
-    decoders = 'key: "decoders" value { string_value: '
-    with run_triton(asr_alone(tmp_path, **{f'{decoders}"6" }}': f'{decoders}"1" }}'})) as triton:
-        vanishing = TritonClient(triton.grpc_url)
-        samples = np.frombuffer(recording("weather.wav"), np.int16)[np.newaxis]
-        await ask(vanishing, new_sequence(), samples, sequence_start=True)
-        await vanishing.close()
-        client = TritonClient(triton.grpc_url)
-        transcript = await recognise(TritonAsr(client), recording("what_time_is_it.wav") + PAUSE)
-        assert transcript.text == "what time is it"
-        await client.close()
-
-
-async def test_an_utterance_that_never_ends_is_refused_further_sound(tmp_path: Path) -> None:
-    limit = 'key: "max_utterance_s" value { string_value: '
-    repository = asr_alone(tmp_path, **{f'{limit}"300" }}': f'{limit}"2" }}'})
-    with run_triton(repository) as triton:
-        client = TritonClient(triton.grpc_url)
-        sequence = new_sequence()
-        await ask(client, sequence, sound(30_000), sequence_start=True)
-        with pytest.raises(BackendRejectedError, match="longer than 2 s: end the sequence"):
-            await ask(client, sequence, sound(30_000))
-        assert await ask(client, sequence, sound(1_000), sequence_end=True)
-        await client.close()

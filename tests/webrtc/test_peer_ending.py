@@ -142,8 +142,10 @@ async def test_a_client_that_never_connects_is_given_up() -> None:
     caller, callee = Caller(), Callee()
     sockets = open_sockets()
     await callee.peer.answer(await caller.offer())
+    began = time.monotonic()
     await callee.until(lambda: bool(callee.log))
     assert "did not connect" in callee.log[0]
+    assert time.monotonic() - began < 2.0, "a tenth of the 15 s that docs/protocol.md promises, and a busy machine's"
     await callee.peer.close()
     await caller.close()
     await eventually(lambda: open_sockets() <= sockets)
@@ -157,7 +159,7 @@ async def test_a_client_that_vanishes_is_noticed_within_the_time() -> None:
     began = time.monotonic()
     await callee.until(lambda: len(callee.log) == 3)
     assert "vanished" in callee.log[-1]
-    assert time.monotonic() - began < 1.5 * peer.LOST_AFTER_S
+    assert time.monotonic() - began < 1.5, "a tenth of the 10 s that docs/protocol.md promises, and a busy machine's"
     await asyncio.wait_for(callee.peer.close(), 5)
     await caller.close()
 
@@ -170,11 +172,6 @@ async def test_a_client_that_says_nothing_but_lives_is_kept() -> None:
     await asyncio.sleep(2.5 * peer.LOST_AFTER_S)
     assert callee.peer.is_connected
     await hang_up(caller, callee)
-
-
-async def test_the_time_outs_keep_what_was_promised() -> None:
-    assert peer.SETUP_TIMEOUT_S <= 15
-    assert peer.LOST_AFTER_S + peer.HEARTBEAT_S <= 15
 
 
 async def test_a_client_that_does_not_read_its_events_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -116,6 +116,23 @@ def test_every_hole_is_filled_so_that_no_time_is_lost(fraction: float) -> None:
     assert weak < 0.6 * fraction, "concealed with sound, not with silence"
 
 
+@pytest.mark.parametrize("lost", [{20}, {19, 20}])
+def test_a_lost_frame_is_what_the_copy_in_the_next_packet_says_and_not_made_up(lost: set[int]) -> None:
+    """The pitch changes with the frame that is lost last: what came before tells nothing of it."""
+    whole, holed = Ear(), Ear()
+    one, other = Sender(), Sender()
+    sound = tone(300, 0.4, 48000) + tone(900, 0.3, 48000)
+    for index, payload in enumerate(encoded(sound, fec="1", packet_loss="20")):
+        whole.push(one.packet(payload))
+        packet = other.packet(payload)
+        if index not in lost:
+            holed.push(packet)
+    heard, said = (ear.sound[20 * 320 : 21 * 320] for ear in (holed, whole))
+    assert holed.receiver.window.lost == holed.receiver.counters.concealed == len(lost)
+    assert pitch(heard, 16000) == pytest.approx(900, abs=50)
+    assert np.corrcoef(heard, said)[0, 1] > 0.7
+
+
 def test_a_hole_costs_the_sound_behind_it_no_more_than_40_ms_once() -> None:
     ear, sender = Ear(), Sender()
     packets = [sender.packet(payload) for payload in TONE]

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from orchestrator.webrtc import rtp
+from orchestrator.webrtc import rtp, send
 from orchestrator.webrtc.opus import SAMPLE_RATES, Decoder, Encoder
 from orchestrator.webrtc.playout import Playout
 from orchestrator.webrtc.send import MAX_FADING_FRAMES, Sender, silent_payload
@@ -106,6 +106,38 @@ def test_silence_after_speech_is_encoded_until_the_codec_is_silent_and_repeated_
     assert all(payload == silent for payload in payloads[first_silent + 1 :])
     assert not heard[960 * (first_silent + 1) :].any()
     assert sharpest_edge(heard[240:]) < 300, "no click where the encoder is left"
+
+
+def test_of_a_silence_no_more_is_encoded_than_it_takes_to_be_silent(
+    listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encode, frames = Encoder.encode, 0
+
+    def counted(encoder: Encoder, pcm16: bytes) -> bytes:
+        nonlocal frames
+        frames += 1
+        return encode(encoder, pcm16)
+
+    silent = silent_payload(24000)
+    monkeypatch.setattr(Encoder, "encode", counted)
+    listener.hear(50)
+    assert frames == 0, "before the first word"
+    listener.say(1, tone(440, 0.3, 24000), 24000)
+    listener.hear(200)
+    payloads = [packet.payload for packet in listener.packets]
+    assert frames == 1 + payloads.index(silent) + 1, "one that begins the encoder, all up to the first silent one"
+
+
+def test_an_encoder_that_never_falls_silent_is_left_after_a_second(
+    listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Encoder(24000).encode(tone(300, 0.02, 24000))
+    monkeypatch.setattr(send, "silent_payload", lambda sample_rate: other)  # which no silence becomes
+    listener.say(1, tone(440, 0.3, 24000), 24000)
+    listener.hear(200)
+    payloads = [packet.payload for packet in listener.packets]
+    assert payloads.index(other) == 15 + 50
+    assert set(payloads[15 + 50 :]) == {other}
 
 
 def test_speech_after_repeated_silence_sounds_as_if_all_silence_had_been_encoded(listener: Listener) -> None:
