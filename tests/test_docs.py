@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from collections.abc import Iterable
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -66,21 +67,36 @@ def test_every_make_target_that_is_named_exists(document: Path) -> None:
     assert set(named) <= targets
 
 
-def tree_paths(tree: str) -> list[str]:
-    """The paths of an annotated tree: two spaces of indentation a level, names first, then two spaces and words."""
-    paths: list[str] = []
+def tree_paths(tree: str) -> dict[str, str]:
+    """The paths of an annotated tree, with their words: two spaces of indentation a level, names, two spaces, words."""
+    paths: dict[str, str] = {}
     folders: list[str] = []
     for line in tree.splitlines():
-        names = re.split(r" {2,}", line.strip(), maxsplit=1)[0].split()
+        names, _, words = line.strip().partition("  ")
         depth = (len(line) - len(line.lstrip())) // 2
         del folders[depth:]
-        paths += ["".join(folders) + name for name in names]
-        paths += [f"{name.split('/')[0]}/" for name in names if depth == 0 and "/" in name.rstrip("/")]
-        folders.append(names[-1])
+        for name in names.split():
+            paths["".join(folders) + name] = words.strip()
+            if depth == 0 and "/" in name.rstrip("/"):
+                paths[f"{name.split('/')[0]}/"] = words.strip()
+        folders.append(names.split()[-1])
     return paths
 
 
-def readme_tree() -> list[str]:
+def summed_up(paths: dict[str, str]) -> list[str]:
+    """The folders that a tree tells of in words, without a file of theirs."""
+    files = [path for path in paths if not path.endswith("/")]
+    folders = [path for path, words in paths.items() if path.endswith("/") and words]
+    return [folder for folder in folders if not any(file.startswith(folder) for file in files)]
+
+
+def not_shown(paths: dict[str, str], modules: Iterable[str]) -> list[str]:
+    """The modules that a tree neither names nor has in a folder that it sums up."""
+    folders = tuple(summed_up(paths))
+    return sorted(module for module in modules if module not in paths and not module.startswith(folders))
+
+
+def readme_tree() -> dict[str, str]:
     found = re.search(r"## Layout\n.*?```text\n(.*?)```", README, flags=re.DOTALL)
     assert found, "README.md has a section Layout with a ```text block"
     return tree_paths(found[1])
@@ -104,6 +120,26 @@ def test_the_readmes_tree_shows_every_package_of_the_service() -> None:
 
     assert len(packages) > 4
     assert packages - set(readme_tree()) == set()
+
+
+def test_the_readmes_tree_shows_every_module() -> None:
+    modules = [
+        path.relative_to(ROOT).as_posix()
+        for folder in ("orchestrator", "engines", "benchmarks", "clients")
+        for pattern in ("*.py", "*.js")
+        for path in (ROOT / folder).rglob(pattern)
+        if path.name != "__init__.py"
+    ]
+
+    assert len(modules) > 100
+    assert not_shown(readme_tree(), modules) == []
+
+
+def test_a_tree_shows_a_module_by_its_name_or_by_the_words_about_its_folder() -> None:
+    paths = tree_paths("a/          words\n  one.py two.py   words\n  b/        words\n  c/\n    d/      words\n")
+
+    shown = ["a/one.py", "a/two.py", "a/b/any.py", "a/c/d/any.py"]
+    assert not_shown(paths, [*shown, "a/three.py", "a/c/any.py", "e.py"]) == ["a/c/any.py", "a/three.py", "e.py"]
 
 
 def default_shown(name: str) -> str:
