@@ -1,21 +1,25 @@
-"""Every use of what aiortc and aioice keep private, in one place; both are pinned to exact versions for it.
+"""What aiortc and aioice keep private of media, ICE and DTLS; both are pinned to exact versions for it.
 
+aiortc_path.py and aiortc_sctp.py are of the same kind, and no other module uses such things.
 tests/webrtc/test_aiortc_internals.py says which attribute is gone, or works otherwise, when a pin moves.
 """
 
-import asyncio
-import logging
-from collections.abc import Awaitable, Callable, Sequence
+import struct
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import aioice.ice
 import pylibsrtp
+from aioice import stun
+from aioice.ice import StunProtocol
 from aiortc import RTCDtlsTransport, RTCPeerConnection, RTCRtpTransceiver, RTCSctpTransport
-from aiortc.rtcsctptransport import Chunk
 
-_log = logging.getLogger(__name__)
+from orchestrator.webrtc.aiortc_path import Address, Path
+from orchestrator.webrtc.consent import Consent
 
+GATHERING_TIMEOUT_S = 1  # for STUN and TURN servers; aioice would wait 5 s for one that does not answer
 MAX_SOURCES = 64  # SSRCs that one client may use: libsrtp keeps state for each
+MAX_QUEUED_DATAGRAMS = 512  # DTLS that aiortc has not read; it reads them as they come
 _REPLAYED = pylibsrtp.ERRORS[9]
 
 # fmtp of the answer (RFC 7587 section 6.1): we listen at 16 kHz mono and want error correction within the stream.
@@ -35,15 +39,55 @@ def dtls_transports(connection: RTCPeerConnection) -> list[RTCDtlsTransport]:
     return list(dict.fromkeys(transports))
 
 
+def transport_of(connection: RTCPeerConnection, mid: str) -> RTCDtlsTransport | None:
+    """The transport that candidates of the section `mid` are for: where all share one, that one, whoever names it."""
+    transports = dtls_transports(connection)
+    if len(transports) == 1:
+        return transports[0]
+    for transceiver in connection.getTransceivers():
+        if transceiver.mid == mid:
+            return transceiver.receiver.transport
+    return connection.sctp.transport if connection.sctp and connection.sctp.mid == mid else None
+
+
 def listen_on(dtls: RTCDtlsTransport, addresses: list[str]) -> None:
-    """Have ICE use these local addresses. To be called when the offer has been set, before the answer is."""
+    """Have ICE use these local addresses, and not wait long for STUN and TURN servers.
+
+    To be called when the offer has been set, before the answer is.
+    """
     ice = dtls.transport._connection
     original = ice.get_component_candidates
 
-    def gather(component: int, **_: object) -> Awaitable[Any]:
-        return original(component, addresses)
+    async def gather(component: int, **_: object) -> list[aioice.Candidate]:
+        candidates = await original(component, addresses, timeout=GATHERING_TIMEOUT_S)
+        if ice._closing:  # by a close that came before these sockets, which nobody else will close
+            for protocol in ice._protocols:
+                protocol.transport.close()
+        return candidates
 
     ice.get_component_candidates = gather  # type: ignore[method-assign, assignment]
+
+
+def keep_transceivers(connection: RTCPeerConnection, sections: Sequence[tuple[str, str]]) -> None:
+    """Have a further offer's `sections`, of (kind, mid), served by what serves those kinds already.
+
+    A client that stops a transceiver and adds another gives its section a new mid (RFC 9429 section 5.2.2), for which
+    aiortc would make a second transceiver, whose SSRC nobody sends with. What shares a transport keeps it: aiortc stops
+    that of a section which is not the first of its group any more, though the others use it, too.
+    """
+    kept: list[RTCRtpTransceiver | RTCSctpTransport] = [*connection.getTransceivers()]
+    if connection.sctp:
+        kept.append(connection.sctp)
+    shared = len(dtls_transports(connection)) == 1
+    for each in kept:
+        each._bundled = each._bundled or shared
+    for index, (kind, mid) in enumerate(sections):
+        if kind == "application" and connection.sctp:
+            connection.sctp.mid = mid
+        for transceiver in connection.getTransceivers():
+            if transceiver.kind == kind:
+                transceiver._set_mid(mid)
+                transceiver._set_mline_index(index)
 
 
 def take_over_audio(transceiver: RTCRtpTransceiver) -> None:
@@ -70,37 +114,12 @@ def opus_payload_type(transceiver: RTCRtpTransceiver) -> int:
     return payload_type
 
 
-def survive_bad_messages(sctp: RTCSctpTransport) -> None:
-    """Keep messages that cannot be read from ending the call, and ones that cannot be sent from failing unheard.
-
-    aiortc sends out of tasks that it keeps nowhere: one for each message, channel and expired timer. Where the client
-    is gone by then the association is over, which ends its timers and channels; that the client is gone, the connection
-    tells.
-    """
-    receive_original, send_original = sctp._data_channel_receive, sctp._send_chunk
-
-    async def receive(stream_id: int, pp_id: int, data: bytes) -> None:
-        try:
-            await receive_original(stream_id, pp_id, data)
-        except (UnicodeDecodeError, AssertionError) as error:  # text that is not UTF-8, a channel opened twice, …
-            _log.warning("dropped a data-channel message that cannot be read: %s", error)
-
-    async def send(chunk: Chunk) -> None:
-        try:
-            await send_original(chunk)
-        except ConnectionError:
-            # Not at once: whoever sends starts a timer afterwards, which is to end, too.
-            asyncio.get_running_loop().call_soon(sctp._set_state, RTCSctpTransport.State.CLOSED)
-
-    sctp._data_channel_receive = receive  # type: ignore[method-assign]
-    sctp._send_chunk = send  # type: ignore[method-assign]
-
-
 class MediaTransport:
     """The datagrams of one ICE and DTLS transport, taken off below aiortc.
 
     RTP and RTCP are decrypted here and handed on at once: aiortc would queue them, and try to read each as STUN first.
-    Only STUN and DTLS (RFC 7983) go on to aiortc; anything else is dropped, as some of it would end the call there.
+    Only STUN and DTLS (RFC 7983) go on to aiortc, and DTLS only from where the client is known to be, as anyone may
+    send to a UDP port. Anything else is dropped: some of it would end the call there, or be kept for ever.
     """
 
     def __init__(
@@ -110,17 +129,24 @@ class MediaTransport:
         rtp_received: Callable[[bytes], None],
         rtcp_received: Callable[[bytes], None],
     ) -> None:
-        self.heard = False  # set by every datagram; whoever watches over the client clears it
         self.duplicates = 0
-        self.rejected = 0  # not decryptable, or one source too many
+        self.rejected = 0  # malformed, not decryptable, from a stranger, or one source too many
         self._dtls = dtls
         self._ice = dtls.transport._connection
         self._nominated = self._ice._nominated
         self._rtp_received = rtp_received
         self._rtcp_received = rtcp_received
         self._sources: set[bytes] = set()
+        self._path = Path(self._ice)
+        self._consent = Consent(self._ice, self._path.alive)
+        self.was_heard = self._path.was_heard
         for protocol in self._ice._protocols:
             self._take_over(protocol)
+
+    @property
+    def consent_expired(self) -> bool:
+        """Whether the client has answered no check for so long that nothing may be sent to it (RFC 7675)."""
+        return self._consent.expired
 
     def send_rtp(self, packet: bytes) -> None:
         """Encrypt and send; nothing where the client is not connected, or is not any more."""
@@ -132,13 +158,18 @@ class MediaTransport:
         if (pair := self._nominated.get(1)) and (srtp := self._dtls._tx_srtp):
             pair.protocol.transport.sendto(srtp.protect_rtcp(packet), pair.remote_addr)
 
-    def probe(self) -> None:
-        """Ask the client for a sign of life: a STUN request, whose answer sets `heard` (RFC 7675)."""
-        ice = self._ice
-        if (pair := self._nominated.get(1)) and ice.remote_password:
-            request = ice.build_request(pair, nominate=False)
-            request.add_message_integrity(ice.remote_password.encode())
-            pair.protocol.send_stun(request, pair.remote_addr)
+    def keep_consent(self) -> None:
+        """Have `check` ask for consent to send in place of aioice, which takes late answers for none."""
+
+        async def nothing() -> None:
+            pass
+
+        self._ice.query_consent = nothing  # type: ignore[method-assign]
+
+    def check(self, *, at_once: bool = False) -> None:
+        """To be called every second: asks for consent where it is time to, or `at_once`. The answer counts as heard."""
+        if pair := self._nominated.get(1):
+            self._consent.ask(pair, at_once=at_once)
 
     def abandon(self) -> None:
         """Close the sockets, where aiortc's own close did not end."""
@@ -146,23 +177,20 @@ class MediaTransport:
         for protocol in self._ice._protocols:
             protocol.transport.close()
 
-    def _take_over(self, protocol: aioice.ice.StunProtocol) -> None:
-        stun_received, ice = protocol.datagram_received, self._ice
-        component = protocol.local_candidate.component
-
+    def _take_over(self, protocol: StunProtocol) -> None:
         def datagram_received(data: bytes | str, address: tuple[Any, ...]) -> None:
-            self.heard = True
             first = data[0] if isinstance(data, bytes) and data else 255
+            source = (address[0], address[1])
             if 127 < first < 192:
-                self._media_received(data)  # type: ignore[arg-type]
+                self._media_received(data, protocol, source)  # type: ignore[arg-type]
             elif 19 < first < 64:
-                ice.data_received(data, component)  # type: ignore[arg-type]
+                self._dtls_received(data, protocol, source)  # type: ignore[arg-type]
             elif first < 4:
-                stun_received(data, address)
+                self._stun_received(data, protocol, source)  # type: ignore[arg-type]
 
         protocol.datagram_received = datagram_received  # type: ignore[method-assign, assignment]
 
-    def _media_received(self, data: bytes) -> None:
+    def _media_received(self, data: bytes, protocol: StunProtocol, address: Address) -> None:
         srtp = self._dtls._rx_srtp
         if srtp is None or len(data) < 12:
             return
@@ -182,4 +210,22 @@ class MediaTransport:
             return
         if not known:
             self._sources.add(source)
+        self._path.alive(protocol, address)
         (self._rtcp_received if is_rtcp else self._rtp_received)(packet)
+
+    def _dtls_received(self, data: bytes, protocol: StunProtocol, address: Address) -> None:
+        if self._path.knows(address) and self._ice._queue.qsize() < MAX_QUEUED_DATAGRAMS:
+            self._ice.data_received(data, protocol.local_candidate.component)
+        else:
+            self.rejected += 1
+
+    def _stun_received(self, data: bytes, protocol: StunProtocol, address: Address) -> None:
+        """As aioice's own, which leaves some errors of malformed messages to the event loop, and queues others."""
+        try:
+            message = stun.parse_message(data)
+            if message.message_class == stun.Class.REQUEST:
+                self._ice.request_received(message, address, protocol)
+            elif message.message_class != stun.Class.INDICATION and message.transaction_id in protocol.transactions:
+                protocol.transactions[message.transaction_id].response_received(message, address)
+        except (ValueError, KeyError, struct.error):
+            self.rejected += 1

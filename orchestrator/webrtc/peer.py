@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from aiortc import (
+    RTCBundlePolicy,
     RTCConfiguration,
     RTCDataChannel,
     RTCDtlsTransport,
@@ -18,7 +19,7 @@ from aiortc.exceptions import InternalError, InvalidAccessError, InvalidStateErr
 from aiortc.sdp import candidate_from_sdp
 
 from orchestrator.errors import InvalidRequestError
-from orchestrator.webrtc import aiortc_internals, datachannel, sdp
+from orchestrator.webrtc import aiortc_internals, aiortc_sctp, consent, datachannel, gathering, sdp
 from orchestrator.webrtc.audio import AudioCounters, CallAudio
 from orchestrator.webrtc.plane import MediaPlane
 from orchestrator.webrtc.playout import Playout
@@ -76,7 +77,8 @@ class Peer:
         self._observer = observer
         self._plane = plane
         self._playout = playout
-        self._connection = RTCPeerConnection(RTCConfiguration(iceServers=list(plane.ice_servers)))
+        self._configuration = RTCConfiguration(iceServers=list(plane.ice_servers))
+        self._connection = RTCPeerConnection(self._configuration)
         self._connection.on("connectionstatechange", self._state_changed)
         self._connection.on("datachannel", self._channel_opened)
         self._events = datachannel.EventsChannel(
@@ -85,6 +87,8 @@ class Peer:
             stuck=lambda: self._lose("The client does not read its events."),
         )
         self._offer: sdp.Offer | None = None
+        self._negotiating = asyncio.Lock()
+        self._has_association = False
         self._transports: dict[RTCDtlsTransport, aiortc_internals.MediaTransport] = {}
         self._audio: CallAudio | None = None
         self._stop_ticking: Callable[[], None] | None = None
@@ -105,11 +109,12 @@ class Peer:
         return self._audio.counters if self._audio else None
 
     async def answer(self, offer_sdp: str) -> str:
-        """Answer the client's offer, with all candidates. Raises InvalidRequestError, having closed the peer."""
+        """Answer the client's offer, with all candidates.
+
+        Raises InvalidRequestError, or CapacityError where there is no socket for it, having closed the peer.
+        """
         try:
-            offer = sdp.read_offer(offer_sdp)
-            async with self._plane.setups:
-                answer = await self._negotiate(offer)
+            answer = await self._respond(sdp.read_offer(offer_sdp))
         except BaseException:
             await self.close()
             raise
@@ -126,16 +131,15 @@ class Peer:
             raise InvalidRequestError("The call is over.")
         if offer.ice_username != self._offer.ice_username:
             raise InvalidRequestError("ICE cannot be restarted within a call: begin a new one.", param="sdp")
-        async with self._plane.setups:
-            return await self._negotiate(offer)
+        return await self._respond(offer)
 
     async def add_candidate(self, candidate: str, mid: str) -> None:
         """Add one ICE candidate ("candidate:…") of the section `mid`. Raises InvalidRequestError."""
         try:
             parsed = candidate_from_sdp(candidate.removeprefix("a=").removeprefix("candidate:"))
-            parsed.sdpMid = mid
-            if not parsed.ip.endswith(".local"):  # as sdp.py has it
-                await self._connection.addIceCandidate(parsed)
+            transport = aiortc_internals.transport_of(self._connection, mid)
+            if transport and not parsed.ip.endswith(".local"):  # as sdp.py has it
+                await transport.transport.addRemoteCandidate(parsed)
         except _REFUSALS as error:
             raise InvalidRequestError(f"Malformed ICE candidate: {candidate[:100]!r}", param="candidate") from error
 
@@ -150,8 +154,20 @@ class Peer:
             self._closing = asyncio.create_task(self._release())
         await asyncio.shield(self._closing)
 
-    async def _negotiate(self, offer: sdp.Offer) -> str:
+    async def _respond(self, offer: sdp.Offer) -> str:
+        async with self._negotiating:
+            async with self._plane.setups:
+                await self._take(offer)
+            await self._listen()
+            async with self._plane.setups:
+                return await self._negotiate(offer)
+
+    async def _take(self, offer: sdp.Offer) -> None:
+        """Make what serves the offer, without sockets as yet."""
         connection = self._connection
+        if self._offer is None and offer.is_bundled:
+            self._configuration.bundlePolicy = RTCBundlePolicy.MAX_BUNDLE  # else aiortc makes two, and stops one
+        aiortc_internals.keep_transceivers(connection, [(each.kind, each.mid) for each in offer.accepted])
         try:
             await connection.setRemoteDescription(RTCSessionDescription(offer.sdp, "offer"))
         except _REFUSALS as error:
@@ -159,19 +175,31 @@ class Peer:
         for transceiver in connection.getTransceivers():
             transceiver.direction = "sendrecv"  # as far as the client wants it
             aiortc_internals.take_over_audio(transceiver)
-        added = [each for each in aiortc_internals.dtls_transports(connection) if each not in self._transports]
-        for dtls in added:
-            aiortc_internals.listen_on(dtls, aiortc_internals.local_addresses(self._plane.hosts))
-        if connection.sctp and (self._offer is None or not self._offer.has_data):
-            aiortc_internals.survive_bad_messages(connection.sctp)
+        if connection.sctp and not self._has_association:
+            self._has_association = True
+            aiortc_sctp.survive_bad_messages(connection.sctp)
+            aiortc_sctp.bound_waiting_chunks(
+                connection.sctp, lambda: self._lose("The client sends messages without an end.")
+            )
+
+    async def _listen(self) -> None:
+        for dtls in aiortc_internals.dtls_transports(self._connection):
+            if self._over:
+                raise InvalidRequestError("The call is over.")
+            if dtls not in self._transports:
+                await gathering.gather(dtls, self._plane.hosts, asked=bool(self._plane.ice_servers))
+                self._transports[dtls] = transport = aiortc_internals.MediaTransport(
+                    dtls, rtp_received=self._rtp_received, rtcp_received=self._rtcp_received
+                )
+                transport.keep_consent()
+
+    async def _negotiate(self, offer: sdp.Offer) -> str:
+        """Make the answer, and begin to connect by it."""
+        connection = self._connection
         try:
             await connection.setLocalDescription(await connection.createAnswer())
         except InvalidStateError as error:  # closed meanwhile
             raise InvalidRequestError("The call is over.") from error
-        for dtls in added:
-            self._transports[dtls] = aiortc_internals.MediaTransport(
-                dtls, rtp_received=self._rtp_received, rtcp_received=self._rtcp_received
-            )
         self._offer = offer
         answer = connection.localDescription.sdp
         for transceiver in connection.getTransceivers():  # one at most, as sdp.py has it
@@ -180,6 +208,8 @@ class Peer:
             self._audio.mute(not offer.has_audio or transceiver.currentDirection not in ("sendrecv", "sendonly"))
         if self._over:
             raise InvalidRequestError("The call is over.")
+        if self._audio:
+            self._plane.received.began(self._audio)
         return sdp.complete_answer(answer, offer)
 
     def _open_audio(self, transceiver: RTCRtpTransceiver, answer: str) -> CallAudio:
@@ -229,13 +259,14 @@ class Peer:
     def _beat(self) -> None:
         """Notice a client that is gone without a word: nothing comes, not even an answer to our probes."""
         transports = self._transports.values()
-        self._silent_s = 0.0 if any(each.heard for each in transports) else self._silent_s + HEARTBEAT_S
+        heard = [each.was_heard() for each in transports]
+        self._silent_s = 0.0 if any(heard) else self._silent_s + HEARTBEAT_S
         for transport in transports:
-            transport.heard = False
-            if self._silent_s >= PROBE_AFTER_S:
-                transport.probe()
+            transport.check(at_once=self._silent_s >= PROBE_AFTER_S)
         if self._silent_s >= LOST_AFTER_S:
             self._lose(f"The client vanished: nothing came for {LOST_AFTER_S:.0f} s.")
+        elif any(each.consent_expired for each in transports):
+            self._lose(f"The network was lost: the client answered no check for {consent.EXPIRES_S:.0f} s.")
         else:
             self._watchdog = asyncio.get_running_loop().call_later(HEARTBEAT_S, self._beat)
 
@@ -272,6 +303,8 @@ class Peer:
         if self._audio and self.is_connected:
             self._audio.hang_up()
         self._stop()
+        if self._audio:
+            self._plane.received.ended(self._audio)
         closing = asyncio.ensure_future(self._connection.close())
         await asyncio.wait({closing}, timeout=CLOSE_TIMEOUT_S)
         failure: object = closing.exception() if closing.done() else f"it took more than {CLOSE_TIMEOUT_S} s"

@@ -1,6 +1,6 @@
-"""orchestrator/webrtc/aiortc_internals.py: what it relies on is there, and nothing else relies on such things.
+"""orchestrator/webrtc/aiortc_*.py: what they rely on is there, and nothing else relies on such things.
 
-A failure here after a pin has moved says what to look at in that module; the peer's tests say whether it still works.
+A failure here after a pin has moved says what to look at in those modules; other tests say whether they still work.
 """
 
 import ast
@@ -11,9 +11,18 @@ from importlib.metadata import version
 from pathlib import Path
 
 import aioice.ice
+import aioice.stun
 import pylibsrtp
 import pytest
-from aiortc import RTCDtlsTransport, RTCPeerConnection, RTCRtpTransceiver, rtcsctptransport
+from aiortc import (
+    RTCBundlePolicy,
+    RTCConfiguration,
+    RTCDtlsTransport,
+    RTCPeerConnection,
+    RTCRtpTransceiver,
+    RTCSctpTransport,
+    rtcsctptransport,
+)
 
 import orchestrator.webrtc
 from orchestrator.webrtc import aiortc_internals, rtp
@@ -57,9 +66,14 @@ async def test_aiortc_keeps_what_is_used_where_it_is_used(parts: Parts) -> None:
     assert sctp is not None
     expected = {
         parts.dtls: ["_rx_srtp", "_tx_srtp"],
-        parts.transceiver: ["_codecs", "_headerExtensions"],
-        parts.ice: ["_nominated", "_protocols", "remote_password", "build_request", "data_received"],
-        parts.ice._protocols[0]: ["datagram_received", "local_candidate", "send_stun", "transport"],
+        parts.transceiver: ["_bundled", "_codecs", "_headerExtensions"],
+        parts.ice: [
+            *("_check_list", "_closing", "_nominated", "_protocols", "_queue", "_remote_candidates"),
+            *("build_request", "data_received", "query_consent", "remote_password"),
+        ],
+        parts.ice._protocols[0]: ["datagram_received", "local_candidate", "send_stun", "transactions", "transport"],
+        sctp: ["_advertised_rwnd", "_bundled", "_inbound_streams", "_sack_misordered"],
+        rtcsctptransport.InboundStream(): ["reassembly"],
     }
     uses = [(owner, name) for owner, names in expected.items() for name in names]
     assert [f"{type(owner).__name__}.{name}" for owner, name in uses if not hasattr(owner, name)] == []
@@ -70,13 +84,22 @@ async def test_aiortc_keeps_what_is_used_where_it_is_used(parts: Parts) -> None:
     [
         (aioice.ice.Connection.get_component_candidates, ["self", "component", "addresses", "timeout"]),
         (aioice.ice.Connection.build_request, ["self", "pair", "nominate"]),
+        (aioice.ice.Connection.check_complete, ["self", "pair"]),
+        (aioice.ice.Connection.check_incoming, ["self", "message", "addr", "protocol"]),
         (aioice.ice.Connection.data_received, ["self", "data", "component"]),
+        (aioice.ice.Connection.query_consent, ["self"]),
+        (aioice.ice.Connection.request_received, ["self", "message", "addr", "protocol"]),
+        (aioice.stun.Transaction.response_received, ["self", "message", "addr"]),
         (aioice.ice.StunProtocol.datagram_received, ["self", "data", "addr"]),
         (aioice.ice.StunProtocol.send_stun, ["self", "message", "addr"]),
         (aioice.ice.get_host_addresses, ["use_ipv4", "use_ipv6"]),
-        (aiortc_internals.RTCSctpTransport._data_channel_receive, ["self", "stream_id", "pp_id", "data"]),
-        (aiortc_internals.RTCSctpTransport._send_chunk, ["self", "chunk"]),
-        (aiortc_internals.RTCSctpTransport._set_state, ["self", "state"]),
+        (RTCRtpTransceiver._set_mid, ["self", "mid"]),
+        (RTCRtpTransceiver._set_mline_index, ["self", "idx"]),
+        (RTCSctpTransport._data_channel_receive, ["self", "stream_id", "pp_id", "data"]),
+        (RTCSctpTransport._get_inbound_stream, ["self", "stream_id"]),
+        (RTCSctpTransport._receive_data_chunk, ["self", "chunk"]),
+        (RTCSctpTransport._send_chunk, ["self", "chunk"]),
+        (RTCSctpTransport._set_state, ["self", "state"]),
     ],
 )
 def test_functions_that_are_called_or_replaced_take_what_they_took(function: object, parameters: list[str]) -> None:
@@ -91,8 +114,26 @@ def test_all_that_the_data_channels_send_goes_the_way_that_may_fail() -> None:
     """Were there another way, its tasks could fail where nobody hears it; see survive_bad_messages."""
     source = inspect.getsource(rtcsctptransport)
     assert source.count("._send_data(") == 1
-    assert "._send_data(" in inspect.getsource(aiortc_internals.RTCSctpTransport._send_chunk)
-    assert aiortc_internals.RTCSctpTransport.State.CLOSED
+    assert "._send_data(" in inspect.getsource(RTCSctpTransport._send_chunk)
+    assert RTCSctpTransport.State.CLOSED
+
+
+def test_sctp_announces_a_window_that_it_counts_down() -> None:
+    """bound_waiting_chunks takes what is beyond it for too much."""
+    source = inspect.getsource(RTCSctpTransport)
+    assert "self._advertised_rwnd = 1024 * 1024" in source
+    assert "self._advertised_rwnd -= len(chunk.user_data)" in source
+    assert "self._sack_misordered.add(tsn)" in source
+
+
+async def test_a_bundle_policy_counts_that_is_set_when_the_offer_is_known() -> None:
+    configuration = RTCConfiguration()
+    connection = RTCPeerConnection(configuration)
+    configuration.bundlePolicy = RTCBundlePolicy.MAX_BUNDLE
+    connection.addTransceiver("audio")
+    connection.createDataChannel("x")
+    assert len(aiortc_internals.dtls_transports(connection)) == 1
+    await connection.close()
 
 
 async def test_ice_listens_where_it_is_told_to(parts: Parts) -> None:
@@ -141,7 +182,8 @@ def foreign_private_attributes(path: Path) -> list[str]:
 
 
 def test_no_other_module_reaches_into_aiortc() -> None:
-    modules = [path for path in PACKAGE.glob("*.py") if path.name != "aiortc_internals.py"]
-    assert len(modules) > 8
-    assert [use for path in modules for use in foreign_private_attributes(path)] == []
-    assert foreign_private_attributes(PACKAGE / "aiortc_internals.py")
+    internals = set(PACKAGE.glob("aiortc_*.py"))
+    others = set(PACKAGE.glob("*.py")) - internals
+    assert len(others) > 8
+    assert [use for path in others for use in foreign_private_attributes(path)] == []
+    assert all(map(foreign_private_attributes, internals))

@@ -87,6 +87,90 @@ def test_a_section_that_waits_for_its_bundle_is_on() -> None:
     assert offer.has_data
 
 
+def test_bundle_only_means_nothing_outside_a_bundle() -> None:
+    alone = CHROME.replace("BUNDLE 0 1", "BUNDLE 0").replace("m=application 54321", "m=application 0")
+    assert not read_offer(alone + "a=bundle-only\r\n").has_data
+
+
+TRANSPORT = ("a=ice-", "a=fingerprint", "a=setup", "a=candidate", "a=rtcp-mux")
+
+
+def without_transport(section: str, *, bundle_only: bool = True) -> str:
+    """As RFC 9143 section 7.1.3 has it: a bundled section takes its transport from the first of the bundle."""
+    kept = "".join(line for line in section.splitlines(keepends=True) if not line.startswith(TRANSPORT))
+    return kept.replace(" 54321 ", " 0 ", 1) + "a=bundle-only\r\n" if bundle_only else kept
+
+
+CANDIDATES = "".join(line for line in AUDIO_SECTION.splitlines(keepends=True) if line.startswith("a=candidate"))
+VIDEO_FIRST = HEAD.replace("BUNDLE 0 1", "BUNDLE v 0 1") + VIDEO_SECTION + CANDIDATES
+
+
+@pytest.mark.parametrize(
+    "offer",
+    [
+        HEAD + AUDIO_SECTION + without_transport(DATA_SECTION),
+        HEAD + AUDIO_SECTION + without_transport(DATA_SECTION, bundle_only=False),
+        HEAD.replace("BUNDLE 0 1", "BUNDLE 1 0")
+        + without_transport(AUDIO_SECTION)
+        + "a=rtcp-mux\r\n"
+        + DATA_SECTION
+        + CANDIDATES,
+        VIDEO_FIRST + without_transport(AUDIO_SECTION) + without_transport(DATA_SECTION),
+        VIDEO_FIRST + AUDIO_SECTION.replace(CANDIDATES, "") + DATA_SECTION,
+    ],
+    ids=["data bundle-only", "data bundled", "data first", "video refused", "only candidates with the video"],
+)
+def test_a_bundle_has_the_transport_of_its_first_section(offer: str) -> None:
+    read = read_offer(offer)
+    assert read.ice_username == "EEtu"
+    assert read.is_bundled
+    for media in SessionDescription.parse(read.sdp).media:
+        assert media.ice.usernameFragment == "EEtu"
+        assert media.ice.password == "7/1H2Fq3gkZtXlN2eU6mY5aB"
+        assert media.dtls
+        assert media.dtls.fingerprints[0].value.startswith("7B:8B:F0")
+        assert [(each.ip, each.port) for each in media.ice_candidates] == [("192.0.2.7", 54321)]
+    assert "a=rtcp-mux" in read.sdp
+
+
+def test_a_bundle_has_the_transport_of_the_first_section_that_is_accepted_and_has_one() -> None:
+    """Before it is agreed to, each section of a bundle may have a transport of its own (RFC 9143 section 7.3.1)."""
+    own = AUDIO_SECTION.replace("EEtu", "AAAA").replace("192.0.2.7 54321 typ", "192.0.2.7 11111 typ")
+    read = read_offer(VIDEO_FIRST + own + DATA_SECTION)
+    for media in SessionDescription.parse(read.sdp).media:
+        assert media.ice.usernameFragment == "AAAA"
+        assert [each.port for each in media.ice_candidates] == [11111]
+
+
+def test_a_section_outside_the_bundle_has_a_transport_of_its_own() -> None:
+    alone = HEAD.replace("BUNDLE 0 1", "BUNDLE 0") + AUDIO_SECTION
+    read = read_offer(alone + DATA_SECTION.replace("EEtu", "BBBB"))
+    assert not read.is_bundled
+    assert [media.ice.usernameFragment for media in SessionDescription.parse(read.sdp).media] == ["EEtu", "BBBB"]
+    with pytest.raises(InvalidRequestError, match="application section of the SDP offer has no a=ice-ufrag"):
+        read_offer(alone + without_transport(DATA_SECTION, bundle_only=False))
+
+
+def test_the_answer_names_the_bundle_in_the_clients_order() -> None:
+    offer = read_offer(HEAD.replace("BUNDLE 0 1", "BUNDLE 1 0") + AUDIO_SECTION + DATA_SECTION)
+    answer = complete_answer("v=0\r\na=group:BUNDLE 0 1\r\nm=audio 5 X 1\r\nm=application 5 Y z\r\n", offer)
+    assert "a=group:BUNDLE 1 0\r\n" in answer
+
+
+STOPPED = "m=audio 0 UDP/TLS/RTP/SAVPF 0\r\nc=IN IP4 0.0.0.0\r\na=inactive\r\na=rtpmap:0 PCMU/8000\r\n"
+
+
+def test_a_section_that_is_off_needs_no_mid() -> None:
+    """Firefox leaves it out of those whose transceiver was stopped."""
+    offer = read_offer(HEAD + STOPPED + AUDIO_SECTION + STOPPED + DATA_SECTION)
+    assert [section.mid for section in offer.accepted] == ["0", "1"]
+    answer = complete_answer("v=0\r\na=group:BUNDLE 0 1\r\nm=audio 5 X 1\r\nm=application 5 Y z\r\n", offer)
+    refused = "m=audio 0 UDP/TLS/RTP/SAVPF 0\r\nc=IN IP4 0.0.0.0\r\na=inactive\r\n"
+    assert answer.partition("a=group:BUNDLE 0 1\r\n")[2] == (
+        f"{refused}m=audio 5 X 1\r\n{refused}m=application 5 Y z\r\n"
+    )
+
+
 def test_audio_alone_and_data_alone_are_enough() -> None:
     assert not read_offer(HEAD + AUDIO_SECTION).has_data
     assert not read_offer(HEAD + DATA_SECTION).has_audio
@@ -110,6 +194,7 @@ def test_audio_alone_and_data_alone_are_enough() -> None:
         (CHROME.replace("a=rtcp-mux\r\n", ""), "lacks a=rtcp-mux"),
         (CHROME.replace("a=mid:0\r\n", ""), "no a=mid"),
         (CHROME.replace("a=mid:1", "a=mid:0"), "same a=mid"),
+        (CHROME.replace("a=mid:1", "a=mid:1 2"), "a=mid of the SDP offer is malformed"),
         (CHROME.replace("a=sctp-port:5000\r\n", ""), "no SCTP port"),
         (CHROME.replace("typ srflx", "type srflx"), "candidate of the SDP offer is malformed"),
         (CHROME.replace(":111 opus", ":9 opus"), "static payload type 9"),
