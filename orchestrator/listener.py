@@ -171,6 +171,7 @@ class Listener:
         self._voice.close()
         self._ahead.clear()
         self._has_caught_up.set()
+        self._sound.forget()
 
     def _catch_up(self) -> None:
         """Hear the next piece of what has come all at once, if the one before has been judged."""

@@ -20,6 +20,10 @@ class RecentSound:
         if len(self._kept) > self._most + SPARE_BYTES:
             del self._kept[: -self._most]
 
+    def forget(self) -> None:
+        """Give the memory back: the call is over, which itself is freed when the garbage collector finds it."""
+        self._kept.clear()
+
     def since(self, sample: int) -> bytes:
         """What came from that sample on, as far as it is kept."""
         return bytes(self._kept[max(0, len(self._kept) - 2 * (self.received - sample)) :])

@@ -22,3 +22,11 @@ def test_what_is_too_old_is_forgotten_and_the_rest_given() -> None:
         sound.add(numbered(begin, 320))
         assert len(sound.since(0)) <= 2_000 + SPARE_BYTES
     assert sound.since(0).endswith(numbered(59_840, 320))
+
+
+def test_what_is_forgotten_takes_no_memory_and_still_counts() -> None:
+    sound = RecentSound(100)
+    sound.add(bytes(200))
+    sound.forget()
+    assert sound.since(0) == b""
+    assert sound.received == 100

@@ -120,6 +120,7 @@ class Call:
                 self._answer.set_exception(BackendUnavailableError(f"the call ended: {self.session.close_reason}"))
             if self._peer is not None:
                 await self._peer.close()
+            self._playout.close()
 
     def close(self, reason: str) -> None:
         """End the call; `run` returns soon after."""

@@ -23,7 +23,7 @@ class AudioCounters:
     duplicate: int
     reordered: int
     malformed: int
-    rejected: int  # could not be decrypted
+    rejected: int  # malformed, not decryptable, or from a stranger
     silence_s: float  # filled in where the client sent nothing
     round_trip_s: float | None
     lost_at_client: float  # the part of our packets that the client missed lately

@@ -136,6 +136,12 @@ class Playout:
         self._marks.clear()
         self._has_room.set()
 
+    def close(self) -> None:
+        """The call is over: give the memory back, which would else wait for the garbage collector."""
+        self.clear()
+        self._recent.clear()
+        self._unconverted.clear()
+
     async def room(self) -> None:
         """Return once no more than `BUFFER_LIMIT_S` wait to be played."""
         await self._has_room.wait()

@@ -365,3 +365,13 @@ def test_what_was_sent_lately_holds_the_silence_of_a_pause_and_after_an_answer(l
     line.playout.end()
     frames(10 + 20)
     assert loud() == [True] * 10 + [False] * 20
+
+
+def test_a_closed_playout_keeps_no_sound() -> None:
+    playout = Playout(on_started=lambda _: None, on_finished=lambda _: None)
+    playout.begin(1)
+    playout.write(bytes(2 * 24_000), 24_000)
+    playout.next_frame()
+    playout.close()
+    assert playout.buffered_s == 0
+    assert playout.recent_16k() == b""
