@@ -1,25 +1,11 @@
 """The running application when its process may open no further file."""
 
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from tests.http_surface.client import error_of, http
 from tests.servers.orchestrator import RunningOrchestrator
 from tests.webrtc.caller import Caller
+from tests.webrtc.sockets import no_more_files
 
 SDP = {"Content-Type": "application/sdp"}
-
-
-@contextmanager
-def no_more_files() -> Iterator[None]:
-    """Those that are open stay so."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 async def test_a_call_without_a_socket_is_refused_and_keeps_no_place(ready: RunningOrchestrator) -> None:

@@ -1,7 +1,9 @@
-"""Sockets that a test's process holds."""
+"""Sockets and other files that a test's process holds, or may not open."""
 
 import os
-from contextlib import suppress
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -11,3 +13,14 @@ def open_sockets() -> int:
         with suppress(FileNotFoundError):  # another thread closed it after it was listed
             sockets += os.readlink(entry).startswith("socket:")
     return sockets
+
+
+@contextmanager
+def no_more_files() -> Iterator[None]:
+    """The process can open none; those that are open stay so."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -2,11 +2,9 @@
 
 import asyncio
 import gc
-import resource
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 from aiortc import RTCIceServer
@@ -16,7 +14,7 @@ from orchestrator.webrtc.plane import MediaPlane
 from tests.webrtc.caller import HOST, Callee, Caller, connect, eventually, hang_up
 from tests.webrtc.conftest import Run
 from tests.webrtc.offers import CHROME
-from tests.webrtc.sockets import open_sockets
+from tests.webrtc.sockets import no_more_files, open_sockets
 
 ELSEWHERE = "192.0.2.77"  # RFC 5737: nobody's address
 
@@ -27,17 +25,6 @@ def silent_server() -> Iterator[RTCIceServer]:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listener:
         listener.bind((HOST, 0))
         yield RTCIceServer(urls=f"stun:{HOST}:{listener.getsockname()[1]}")
-
-
-@contextmanager
-def no_more_files() -> Iterator[None]:
-    """Those that are open stay so."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 async def test_a_stun_server_that_does_not_answer_holds_up_no_other_call(
