@@ -13,8 +13,8 @@ from orchestrator.triton.turn import TritonTurn
 class Generation(Protocol):
     """One answer being written: iterates over text deltas; closing it aborts the model.
 
-    The token counts and the reason of its end ('stop', or 'length' where `max_tokens` were reached; None where the
-    model does not tell) are final once the deltas have ended.
+    The token counts grow with the deltas. They and the reason of its end ('stop', or 'length' where `max_tokens` were
+    reached; None where the model does not tell) are final once the deltas have ended.
     """
 
     input_tokens: int

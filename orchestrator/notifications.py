@@ -210,7 +210,7 @@ class SpeculationDropped:
     """A prepared response was thrown away: what it had cost. Of interest to metrics only."""
 
     turn: int
-    characters: int
+    tokens: int  # that the language model had written
     audio_s: float
 
 

@@ -20,7 +20,8 @@ READY_TIMEOUT_S = 2.0
 class OpenAiGeneration:
     """One answer being written: iterates over text deltas; closing it closes the connection, which aborts the model.
 
-    The token counts are the server's, 0 until (and unless) it has sent them; `finish_reason` comes with the last delta.
+    The server sends the token counts at the end. Until then, and unless it does, that of the prompt is 0 and each delta
+    counts as one. `finish_reason` comes with the last delta.
     """
 
     def __init__(self, chunks: AsyncGenerator[ChatCompletionChunk, None]) -> None:
@@ -39,6 +40,7 @@ class OpenAiGeneration:
             for choice in (chunk.choices or [])[:1]:  # usage comes without a choice
                 self.finish_reason = choice.finish_reason or self.finish_reason
                 if choice.delta.content:
+                    self.output_tokens += 1
                     return choice.delta.content
         if self.finish_reason is None:
             raise BackendUnavailableError("the language model's server ended the answer before it was complete")

@@ -15,7 +15,7 @@ from orchestrator.core.heard import HeardText
 from orchestrator.core.history import Message
 from orchestrator.core.phrases import Phrase, PhraseSplitter
 from orchestrator.errors import GoAssistError
-from orchestrator.models import Models
+from orchestrator.models import Generation, Models
 from orchestrator.triton.tts import AudioChunk
 
 # Phrases that wait for synthesis: enough to prefetch, few enough that a cancelled answer wasted little.
@@ -88,8 +88,6 @@ class Response:
         self.turn = turn
         self.text = ""
         self.heard = HeardText(config.speed)
-        self.input_tokens = 0
-        self.output_tokens = 0
         self.generated = False  # the text is complete
         self.cut_short = False  # because it had reached its limit of tokens
         self.speculative = held
@@ -102,11 +100,22 @@ class Response:
         self._on_audio = on_audio
         self._clock = clock
         self._held_audio: list[AudioChunk] = []
+        self._generation: Generation | None = None
         self._silenced = False
         self._released = asyncio.Event()
         if not held:
             self._released.set()
         self._phrases: asyncio.Queue[Phrase | None] = asyncio.Queue(QUEUED_PHRASES)
+
+    @property
+    def input_tokens(self) -> int:
+        """Of the prompt."""
+        return self._generation.input_tokens if self._generation is not None else 0
+
+    @property
+    def output_tokens(self) -> int:
+        """Written so far."""
+        return self._generation.output_tokens if self._generation is not None else 0
 
     @property
     def held_audio_s(self) -> float:
@@ -141,7 +150,7 @@ class Response:
 
     async def _generate(self) -> None:
         splitter = PhraseSplitter()
-        generation = self._models.llm.generate(
+        self._generation = generation = self._models.llm.generate(
             await self._messages(), max_tokens=self.config.max_output_tokens, temperature=self.config.temperature
         )
         async with aclosing(generation) as deltas:
@@ -153,7 +162,6 @@ class Response:
                     self._on_text(delta)
                 for phrase in splitter.push(delta):
                     await self._phrases.put(phrase)
-        self.input_tokens, self.output_tokens = generation.input_tokens, generation.output_tokens
         self.generated, self.cut_short = True, generation.finish_reason == "length"
         for phrase in splitter.finish():
             await self._phrases.put(phrase)

@@ -106,7 +106,7 @@ class Speaker:
             response, task = self._held
             self._held = None
             task.cancel()
-            self._notify(told.SpeculationDropped(turn, len(response.text), response.held_audio_s))
+            self._notify(told.SpeculationDropped(turn, response.output_tokens, response.held_audio_s))
 
     def start(
         self,

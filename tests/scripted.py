@@ -30,7 +30,8 @@ class Generation:
     """An answer that is written at once, word by word."""
 
     def __init__(self, words: AsyncGenerator[str, None], finish_reason: str) -> None:
-        self.input_tokens = self.output_tokens = 1
+        self.input_tokens = 1
+        self.output_tokens = 0
         self.finish_reason: str | None = finish_reason
         self._words = words
 
@@ -38,7 +39,9 @@ class Generation:
         return self
 
     async def __anext__(self) -> str:
-        return await anext(self._words)
+        word = await anext(self._words)
+        self.output_tokens += 1
+        return word
 
     async def aclose(self) -> None:
         await self._words.aclose()

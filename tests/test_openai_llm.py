@@ -35,6 +35,13 @@ async def test_an_answer_is_streamed_with_its_counts_and_reason(server: OpenAiSe
     assert (request["model"], request["max_tokens"], request["temperature"]) == ("small-model", 50, 0.5)
 
 
+async def test_what_is_written_so_far_is_counted_before_the_server_says_how_much_it_was(llm: OpenAiLlm) -> None:
+    generation = llm.generate(CHAT, max_tokens=50, temperature=0.5)
+    assert [await anext(generation), await anext(generation)] == ["It", " is"]
+    assert generation.output_tokens == 2
+    await generation.aclose()
+
+
 async def test_without_max_tokens_the_server_decides(server: OpenAiServer, llm: OpenAiLlm) -> None:
     _ = [delta async for delta in llm.generate(CHAT, max_tokens=None, temperature=0)]
     assert "max_tokens" not in server.requests[0]

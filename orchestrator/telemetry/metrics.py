@@ -61,7 +61,7 @@ class Metrics:
         self._responses = self._counter("responses", "Responses by how they ended", "status")
         self._interruptions = self._counter("interruptions", "Speech that paused the agent, by verdict", "verdict")
         self._dropped = self._counter("speculations_dropped", "Prepared responses that were thrown away")
-        self._wasted_chars = self._counter("speculation_wasted_characters", "Text of prepared responses thrown away")
+        self._wasted_tokens = self._counter("speculation_wasted_tokens", "Tokens of prepared responses thrown away")
         self._wasted_s = self._counter("speculation_wasted_audio_seconds", "Sound of prepared responses thrown away")
         self._summaries = self._counter("context_summaries", "Summaries of long conversations, by outcome", "outcome")
         self._errors = self._counter("errors", "Errors that clients were told of, by code", "code")
@@ -153,7 +153,7 @@ class Metrics:
 
     def _speculation(self, dropped: told.SpeculationDropped) -> None:
         self._dropped.inc()
-        self._wasted_chars.inc(dropped.characters)
+        self._wasted_tokens.inc(dropped.tokens)
         self._wasted_s.inc(dropped.audio_s)
 
     def _histogram(self, name: str, text: str) -> Histogram:

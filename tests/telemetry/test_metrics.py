@@ -38,6 +38,7 @@ def test_outcomes_are_counted_by_kind() -> None:
     assert value(metrics, 'goassist_interruptions_total{verdict="rejected"}') == 1
     assert value(metrics, "goassist_barge_in_seconds_sum") == 0.12
     assert value(metrics, "goassist_speculation_wasted_audio_seconds_total") == 1.5
+    assert value(metrics, "goassist_speculation_wasted_tokens_total") == 40
     assert value(metrics, 'goassist_errors_total{code="backend_unavailable"}') == 1
 
 
