@@ -179,22 +179,6 @@ class Speaker:
         answer.cut_s = heard_s
         self._truncate(answer, heard_s)
 
-    def _keep_heard(self, answer: Answer) -> None:
-        if answer.cut_s is None and answer.item_id in self._history:
-            self._truncate(answer, answer.heard_s)
-
-    def _truncate(self, answer: Answer, heard_s: float) -> None:
-        text = answer.response.heard.text(heard_s)
-        self._set_text(answer, text)
-        self._notify(told.ItemTruncated(answer.item_id, round(heard_s * 1000), text))
-
-    def _set_text(self, answer: Answer, text: str) -> None:
-        """The client may have deleted the item."""
-        if answer.item_id in self._history:
-            if answer.cut_s is not None:
-                text = answer.response.heard.text(answer.cut_s)
-            self._history.set_text(answer.item_id, text)
-
     def finish_playing(self) -> None:
         """The client plays what it was sent by itself: nobody need wait until it has."""
         if self._answer is not None and self._answer.complete:
@@ -231,6 +215,22 @@ class Speaker:
             self._notify(told.OutputAudioStopped(answer.response_id))
         self._answer = None
         self._deliver(core.PlaybackFinished(turn))
+
+    def _keep_heard(self, answer: Answer) -> None:
+        if answer.cut_s is None and answer.item_id in self._history:
+            self._truncate(answer, answer.heard_s)
+
+    def _truncate(self, answer: Answer, heard_s: float) -> None:
+        text = answer.response.heard.text(heard_s)
+        self._set_text(answer, text)
+        self._notify(told.ItemTruncated(answer.item_id, round(heard_s * 1000), text))
+
+    def _set_text(self, answer: Answer, text: str) -> None:
+        """The client may have deleted the item."""
+        if answer.item_id in self._history:
+            if answer.cut_s is not None:
+                text = answer.response.heard.text(answer.cut_s)
+            self._history.set_text(answer.item_id, text)
 
     def _response(self, turn: int, messages: Messages, config: SessionConfig, *, held: bool) -> Response:
         return Response(
