@@ -1,7 +1,7 @@
 """Whether every model of a server answers: `python3 -m engines.health`, the containers' health check.
 
-A decoupled model whose process has died is not started again by Triton, which goes on saying that the model is ready
-(python_backend, src/python_be.cc: "TODO: Implement restart on decoupled"). So each model is asked for something small.
+A decoupled model whose process has died is not started again by Triton, which goes on saying that the model is ready:
+its python_backend restarts the others only (src/python_be.cc). So each model is asked for something small.
 
 It exits with 0 where all of them answer, otherwise with 1 and the reasons. A model that says itself that it cannot
 serve now is alive: a restart would not bring Deepgram back. With `--end PID` a server whose model does not answer

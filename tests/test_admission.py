@@ -29,7 +29,10 @@ def test_late_frames_refuse_the_next_call_and_say_when_to_try_again() -> None:
 
 
 def test_the_first_call_is_taken_however_late_the_process_was() -> None:
-    admission([0.0], [Lateness(1.0, 1.0)]).check(active=0)
+    calls = admission([0.0], [Lateness(1.0, 1.0)])
+    calls.check(active=0)
+    assert calls.refuses(active=1)
+    assert not calls.refuses(active=0)
 
 
 def test_a_lagging_event_loop_refuses_until_the_window_has_passed_and_one_stall_does_not() -> None:

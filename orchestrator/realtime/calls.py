@@ -60,9 +60,8 @@ async def create_call(
         answer = await call.answer(offer.sdp, plane=wired.plane())
     except BaseException as error:
         await wired.registry.end(call.id, "The offer was not answered.")
-        if isinstance(error, OSError):  # a call opens sockets, and the process may open no more
+        if isinstance(error, CapacityError):  # a call opens sockets, and the process may open no more
             wired.shared.metrics.session_rejected("sockets")
-            raise CapacityError(str(error)) from error
         raise
     location = f"/v1/realtime/calls/{call.id}"
     return Response(answer, status_code=201, media_type="application/sdp", headers={"Location": location})

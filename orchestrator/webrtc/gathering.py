@@ -14,15 +14,6 @@ from orchestrator.webrtc import aiortc_internals
 _log = logging.getLogger(__name__)
 
 
-class NoSocketError(CapacityError, OSError):
-    """No socket could be opened for a call; an OSError as well, for those who tell it from other lacks of room."""
-
-    def __init__(self, cause: OSError) -> None:
-        why = cause.strerror or str(cause)
-        super().__init__(f"No socket could be opened for the call ({why}).")
-        self.strerror = why
-
-
 def check_hosts(hosts: Sequence[str]) -> None:
     """Raises ConfigurationError where one is no address of this machine. aioice would leave it out without a word."""
     for host in hosts:
@@ -39,7 +30,7 @@ def check_hosts(hosts: Sequence[str]) -> None:
 
 
 async def gather(dtls: RTCDtlsTransport, hosts: Sequence[str], *, asked: bool) -> None:
-    """Listen, and ask the STUN and TURN servers that `dtls` was made with. Raises NoSocketError where it cannot listen.
+    """Listen, and ask the STUN and TURN servers that `dtls` was made with. Raises CapacityError where it cannot listen.
 
     `asked`: whether there are such servers; if none has an answer, that is logged.
     """
@@ -54,7 +45,7 @@ async def gather(dtls: RTCDtlsTransport, hosts: Sequence[str], *, asked: bool) -
                 _open_socket(address)
             raise OSError(errno.EADDRNOTAVAIL, "no address to listen on")
     except OSError as error:
-        raise NoSocketError(error) from error
+        raise CapacityError(f"No socket could be opened for the call ({error.strerror or error}).") from error
     if asked and all(each.type == "host" for each in candidates):
         _log.warning("no candidate came from a STUN or TURN server within %d s", aiortc_internals.GATHERING_TIMEOUT_S)
 
