@@ -238,7 +238,7 @@ def _whisper(client: TritonClient, weights: Path | None) -> Compared:
 def _smart_turn(client: TritonClient, _: Path | None) -> Compared:
     from engines.smart_turn import SmartTurn
 
-    engine = SmartTurn(ROOT / "models" / "turn" / "smart-turn-v3.2-cpu.onnx", threads=1)
+    engine = SmartTurn(ROOT / "models" / "turn" / "smart-turn-v3.0.onnx", threads=1)
     with wave.open(str(SPEECH)) as file:
         sound = np.frombuffer(file.readframes(file.getnframes()), np.int16)
 

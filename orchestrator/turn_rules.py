@@ -15,7 +15,17 @@ _EAGERNESS = {
     ),
     "medium": Rules(),
     "auto": Rules(),
-    "high": Rules(complete_ms=200, unclear_ms=360, dictated_ms=900, trailing_ms=1000, unheard_ms=480, hesitant_ms=360),
+    "high": Rules(
+        complete_ms=200,
+        unclear_ms=360,
+        dictated_ms=900,
+        trailing_ms=1000,
+        unheard_ms=480,
+        hesitant_ms=360,
+        sure_ms=400,
+        incomplete_ms=1000,
+        denied_ms=1400,
+    ),
 }
 
 

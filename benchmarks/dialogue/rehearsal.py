@@ -23,7 +23,7 @@ from orchestrator.triton.asr import CHUNK_BYTES, Transcript, Word
 from orchestrator.vad import WINDOW_SAMPLES, VoiceDetector
 
 ROOT = Path(__file__).resolve().parents[2]
-TURN_MODEL = ROOT / "models/turn/smart-turn-v3.2-cpu.onnx"
+TURN_MODEL = ROOT / "models/turn/smart-turn-v3.0.onnx"
 # The way to Triton and back on a busy machine; docs/benchmarks.md has 2 to 3.5 ms on an idle one.
 TRANSPORT_S = 0.005
 

@@ -41,7 +41,7 @@ browser() {
 loads() { "$chosen" -c 'import ctypes, sys; ctypes.CDLL(sys.argv[1])' "$1" 2>/dev/null; }
 
 fingerprint=$(cat pyproject.toml requirements/{constraints,no-deps,turn-model}.txt "$here/environment.sh" | sha256sum)
-turn_model=models/turn/smart-turn-v3.2-cpu.onnx
+turn_model=models/turn/smart-turn-v3.0.onnx
 if venv_fits; then
     if [ -f $turn_model ] && [ "$(cat "$stamp" 2>/dev/null)" = "$fingerprint" ]; then
         exit 0

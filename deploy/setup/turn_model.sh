@@ -5,7 +5,7 @@ set -euo pipefail
 
 python=${1:?a Python with pip}
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-file=smart-turn-v3.2-cpu.onnx
+file=smart-turn-v3.0.onnx
 
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT

@@ -72,6 +72,9 @@ _DIGITS = {"zero", "oh", "one", "two", "three", "four", "five", "six", "seven", 
 _DIGITS |= {"eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"}
 _DIGITS |= {"twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety", "hundred", "thousand"}
 
+# 'What is five plus seven' is no dictation.
+_OPERATORS = {"plus", "minus", "times", "over", "by"}
+
 # After a house's number more of the address may follow.
 _STREETS = {"street", "road", "avenue", "lane", "boulevard", "highway"}
 
@@ -145,6 +148,8 @@ def asks(text: str) -> bool:
 def _by_words(words: list[str]) -> Completeness:
     last, previous, ending = words[-1], words[-2] if len(words) > 1 else "", " ".join(words[-2:])
     if _is_dictated(last):
+        if previous in _OPERATORS and any(word in _QUESTION_WORDS for word in words):
+            return _COMPLETE
         return _DICTATED if _is_dictated(previous) or (last.isdigit() and not previous) else _UNCLEAR
     if last in _STREETS and any(_is_dictated(word) for word in words[-4:-1]):
         return _DICTATED

@@ -86,7 +86,6 @@ class Endpointer:
         self.speaking = False  # an utterance is open
         self.voice = False  # the last window held voice
         self._voiced = 0  # samples of unbroken voice before the onset
-        self._onset = 0  # of the open utterance
         self._until = 0  # the end of the last window
         self._silence: _Silence | None = None  # in the open utterance
         self._last_speech = 0  # of the utterance before this one
@@ -94,6 +93,7 @@ class Endpointer:
         self._goes_on = False  # this utterance began too soon after it
         self.is_rest = False  # so soon that it can only be the rest of it
         self._patience = 0  # turns for which the speaker is given more time
+        self._cut_off_again = False  # meanwhile
 
     @property
     def rules(self) -> Rules:
@@ -137,6 +137,7 @@ class Endpointer:
         if not self.speaking or not self._waiting.hear(text, confidence, final=final, paused=self.in_pause):
             return []
         if self._goes_on and text.strip():  # and no breath or click
+            self._cut_off_again = self._patience > 0
             self._goes_on, self._patience = False, self._rules.patient_turns
             self._waiting.cut_off()
         return self._reconsider()
@@ -166,11 +167,11 @@ class Endpointer:
         if self._rules.fixed_ms is not None:
             return self._rules.fixed_ms
         wait_ms = self._waiting.ms()
-        if self._talks_long() and not self._waiting.asked:
-            wait_ms = max(wait_ms, self._rules.talkative_ms)
-        if not self._patience or self._waiting.certain:
+        if not self._patience:
             return wait_ms
-        return max(wait_ms, self._rules.patient_certain_ms if self._waiting.deemed_over else self._rules.patient_ms)
+        if not self._waiting.certain:
+            return max(wait_ms, self._rules.patient_ms)
+        return max(wait_ms, self._rules.patient_certain_ms) if self._cut_off_again else wait_ms
 
     def push(self, probability: float, level_db: float, end_sample: int, window: int = 512) -> list[Signal]:
         """One window of `window` samples that ends at `end_sample`. Returns what it brought about."""
@@ -206,7 +207,7 @@ class Endpointer:
         self._voiced = self._voiced + window if self.voice else 0
         if self._voiced * 1000 < self._rules.onset_ms * SAMPLE_RATE:
             return []
-        onset = self._onset = end_sample - self._voiced
+        onset = end_sample - self._voiced
         self.reset()
         self.speaking = True
         self._loudness.begin()
@@ -239,10 +240,6 @@ class Endpointer:
             silence.paused = True
             signals.append(Paused(silence.since))
         return signals + self._reconsider()
-
-    def _talks_long(self) -> bool:
-        silence = self._silence
-        return silence is not None and (silence.since - self._onset) * 1000 >= self._rules.long_ms * SAMPLE_RATE
 
     def _silent_ms(self, silence: _Silence) -> int:
         return (self._until - silence.since) * 1000 // SAMPLE_RATE

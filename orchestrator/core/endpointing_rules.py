@@ -28,30 +28,32 @@ class Rules:
     unheard_ms: int = 840  # nothing was recognised yet
     words_ms: int = 480  # what was understood while one spoke may lack the last word: the recogniser is waited for
     opinion_ms: int = 360  # complete words wait so long for an opinion of the end-of-turn model that is on its way
-    # The meaning of the end-of-turn model's probability. Where people speak it is over `model_certain` at three of five
-    # ends and one of five pauses, and under `model_doubts` at one of fourteen ends and every other pause.
-    model_certain: float = 0.95
+    # The meaning of the end-of-turn model's probability. Where people speak it is over `model_certain` at more than
+    # half of the ends and at one of nine pauses, and under `model_denies` at one of eight ends and more than half of
+    # the pauses (docs/benchmarks-history.md).
+    model_certain: float = 0.96
     model_sure: float = 0.85
     model_inclined: float = 0.6
     model_doubts: float = 0.3
     model_denies: float = 0.15
-    # The silence that ends a turn by that: `agreed_ms` where it is certain, and was not in vain about this speaker.
-    # Words that are complete wait as long where it is sure or inclined to think so, `open_ms` where it cannot tell,
-    # `doubted_ms` where it doubts, and `denied_ms` where it denies it and did so rightly before.
+    # The silence that ends a turn by that: `agreed_ms` where it is certain. Words that are complete wait as long where
+    # it is sure or inclined to think so, `open_ms` where it cannot tell, `doubted_ms` where it doubts, and `denied_ms`
+    # where it denies it and did so rightly before.
     # Without such words, and of who has paused in this turn, it is `sure_ms`, `inclined_ms`, `incomplete_ms` and
-    # `denied_ms`; words that trail off or are dictated wait `unclear_ms` at least.
+    # `denied_ms`, which outlast nearly all pauses of people (1.7 s); words that trail off or are dictated wait
+    # `unclear_ms` at least. Where the words are guessed, too, and it has doubted in vain, it is `guessed_ms`.
     # Who asks for an answer, and has not paused, waits `asked_ms` where it doubts or denies, `complete_ms` else. Of a
     # speaker whom it does not understand, statements that it doubts wait `misjudged_ms`.
     agreed_ms: int = 240
     open_ms: int = 280
     asked_ms: int = 320
-    sure_ms: int = 400
+    sure_ms: int = 500
     inclined_ms: int = 840
     doubted_ms: int = 840
     misjudged_ms: int = 640
-    incomplete_ms: int = 1000
-    denied_ms: int = 1400
-    guessed_denied_ms: int = 1800
+    incomplete_ms: int = 1800
+    denied_ms: int = 2000
+    guessed_ms: int = 1000
     # Words whose probability is under `trusted` tell nothing. pocketsphinx is 0.86 sure of what it understands (word
     # error rate 4 %) and 0.45 sure of voices that it does not (75 %). Then the model alone decides. Only where words of
     # a probability over `plausible` trail off or are dictated, the turn waits `unclear_ms` at least, and where they are
@@ -64,10 +66,6 @@ class Rules:
     # `hesitant_ms` where the model does not tell.
     hesitation_lasts_ms: int = 200
     hesitant_ms: int = 960
-    # Whoever has talked for `long_ms` is likelier to go on, however complete that sounds, and waits `talkative_ms` at
-    # least, unless they ask: of ten such pauses of people of which the model was certain, six lasted no longer.
-    long_ms: int = 2200
-    talkative_ms: int = 440
     stirring_ms: int = 128  # so long the turn's end is put off where a voice seems to begin again, softly
     # While the agent is heard, sound so far under the speaker's usual loudest is somebody else in the background. Where
     # a voice stays `distant_db` under it, that is a background that was a little louder, and no reason to pause the
@@ -75,9 +73,9 @@ class Rules:
     faint_db: float = 18.0
     distant_db: float = 12.0
     wary_ms: int = 1000
-    # Who goes on within `cut_off_ms` of the turn's end was cut off: this turn and the next ones are given more time,
-    # less where the model is certain again: of 13 such silences of people who had been cut off, 9 were ends, and the
-    # pauses lasted 350 to 430 ms.
+    # Who goes on within `cut_off_ms` of the turn's end was cut off: this turn and the next ones are given `patient_ms`.
+    # The model is believed all the same where it is certain, until they are cut off again: then those turns are given
+    # `patient_certain_ms`.
     cut_off_ms: int = 700
     patient_ms: int = 840
     patient_certain_ms: int = 500

@@ -31,9 +31,8 @@ class Trust:
         self._experience = experience
         self._lessons = 0  # what was added to it
         self._vain_doubts = MOST_VAIN_DOUBTS if experience.distrusts else 0  # less those that were right
-        self._certain_in_vain = False  # of the last pause of which it was certain
         # Of the last turn's end: what the model thought, and whether that became a lesson.
-        self._ended_certain = self._ended_in_doubt = self._taught = False
+        self._ended_in_doubt = self._taught = False
         self.doubts_rightly = experience.trusts
         """It did, of the last pause or end of which it doubted."""
 
@@ -52,7 +51,7 @@ class Trust:
         rules = self.rules
         if opinion is None or self.discredited:
             return None
-        if self.is_certain(opinion) and not self._certain_in_vain:
+        if self.is_certain(opinion):
             return Outlook.CERTAIN
         if opinion >= rules.model_sure:
             return Outlook.SURE
@@ -72,27 +71,23 @@ class Trust:
             self._vain_doubts = max(0, self._vain_doubts - 1)
             self.doubts_rightly = self.doubts_rightly or lasted
             self._teach(vain=False, complete=complete)
-        self._certain_in_vain = self._certain_in_vain or self.is_certain(opinion)
 
     def ended(self, opinion: float | None, *, tells: bool, complete: bool) -> None:
         """The turn was over."""
-        self._ended_certain = self.is_certain(opinion)
         self._ended_in_doubt = self._doubts(opinion) and tells
         if self._ended_in_doubt:
             self._vain_doubts = min(MOST_VAIN_DOUBTS, self._vain_doubts + 1)
             self.doubts_rightly = False
             self._teach(vain=True, complete=complete)
-        self._certain_in_vain = self._certain_in_vain and not self._ended_certain
 
     def cut_off(self) -> None:
         """The turn that had ended was not over: the opposite is to be learned from it."""
-        self._certain_in_vain = self._certain_in_vain or self._ended_certain
         if self._ended_in_doubt:
             self._vain_doubts = max(0, self._vain_doubts - 2)
             self.doubts_rightly = True
             if self._taught:
                 self._experience.correct()
-        self._ended_certain = self._ended_in_doubt = False
+        self._ended_in_doubt = False
 
     def _teach(self, *, vain: bool, complete: bool) -> None:
         self._taught = complete and self._lessons < OF_ONE_SPEAKER

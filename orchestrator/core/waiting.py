@@ -95,11 +95,6 @@ class Waiting:
 
     @property
     def certain(self) -> bool:
-        """Whether the model is certain that the turn is over, and may be believed."""
-        return self._trust.outlook(self._opinion) is Outlook.CERTAIN
-
-    @property
-    def deemed_over(self) -> bool:
         """Whether the model is certain that the turn is over, believed or not."""
         return self._trust.is_certain(self._opinion)
 
@@ -112,7 +107,7 @@ class Waiting:
             wait_ms = rules.unclear_ms
         elif self._guessed:
             # Words that were guessed tell more than nothing.
-            wait_ms = rules.sure_ms if self._words is Completeness.COMPLETE else rules.incomplete_ms
+            wait_ms = rules.sure_ms if self._words is Completeness.COMPLETE else rules.guessed_ms
         else:
             wait_ms = {
                 None: rules.unheard_ms,
@@ -153,12 +148,12 @@ class Waiting:
                 wait_ms = rules.open_ms if complete else self._by_words() if words else rules.unheard_ms
                 if self._hesitant:
                     wait_ms = max(wait_ms, rules.hesitant_ms)
-            case Outlook.DENIED if self._guessed and self._trust.unbroken:
-                wait_ms = rules.guessed_denied_ms
-            case Outlook.DENIED if self._trust.doubts_rightly or not (self._guessed or self._complete):
+            case Outlook.DENIED if self._trust.doubts_rightly or not (self._complete or self._misunderstood):
                 wait_ms = rules.denied_ms
+            case Outlook.DOUBTED | Outlook.DENIED if complete:
+                wait_ms = rules.doubted_ms
             case Outlook.DOUBTED | Outlook.DENIED:
-                wait_ms = rules.doubted_ms if complete else rules.incomplete_ms
+                wait_ms = rules.guessed_ms if self._misunderstood else rules.incomplete_ms
         return max(wait_ms, at_least_ms, rules.complete_ms)
 
     @property
@@ -170,6 +165,11 @@ class Waiting:
     def _guessed(self) -> bool:
         """Whether there are words of which the recogniser is not sure."""
         return self._words is not None and not self._trusted
+
+    @property
+    def _misunderstood(self) -> bool:
+        """Whether the recogniser only guesses what is said, and the model has doubted in vain."""
+        return self._guessed and not self._trust.unbroken
 
     @property
     def asked(self) -> bool:

@@ -69,15 +69,15 @@ Of who has paused in this turn, for {rules.hesitation_lasts_ms} ms or more:
 
 Whatever the table says,
 
-- who has talked for {rules.long_ms} ms waits {rules.talkative_ms} ms at least, unless they ask a question;
 - who goes on within {rules.cut_off_ms} ms of a turn's end was cut off, and is given {rules.patient_ms} ms at least in
-  the next {rules.patient_turns} turns, or {rules.patient_certain_ms} ms where the model is certain again;
+  the next {rules.patient_turns} turns, unless the model is certain; who is cut off again meanwhile is given
+  {rules.patient_certain_ms} ms at least even then;
 - the recogniser's answer to the pause is awaited for {rules.words_ms} ms, and the model's for {rules.opinion_ms} ms;
 - a voice that stirs again, softly, puts the end off by {rules.stirring_ms} ms.
 
 The model is believed as far as it was right about this speaker and the ones before (`core/trust.py`,
 `core/experience.py`): where it doubted complete sentences in vain, words alone decide, and statements that it doubts
-are given {rules.misjudged_ms} ms; where it was certain in vain, it is no more than sure until it was right again.
+are given {rules.misjudged_ms} ms, guessed words {rules.guessed_ms} ms.
 """
 
 

@@ -30,9 +30,7 @@ class Weights:
 CATALOGUE = {
     each.name: each
     for each in (
-        Weights(
-            "turn", "turn", "pipecat-ai/smart-turn-v3", ("smart-turn-v3.2-cpu.onnx", "README.md"), 9 * _MB, "BSD-2"
-        ),
+        Weights("turn", "turn", "pipecat-ai/smart-turn-v3", ("smart-turn-v3.0.onnx", "README.md"), 9 * _MB, "BSD-2"),
         Weights(
             "faster-whisper-large-v3-turbo",
             "asr",

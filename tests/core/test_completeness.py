@@ -11,7 +11,7 @@ COMPLETE = [
     "what do you want to know", "how can i help", "what are you doing", "i do not understand", "what do you think",
     "where do you come from", "what are you looking for", "i would like to know what time it is", "i wonder who she is",
     "i need a little more time to think", "what do you have", "what would you like",
-    "what do you think now", "i think tomorrow",
+    "what do you think now", "i think tomorrow", "what is five plus seven", "so what's twelve divided by 4",
     "I need milk, eggs and butter.", "I need milk, eggs, and butter.", "Well, yes, please.", "No, no, no.",
     "On Monday, I think, he left.", "i crossed the street",
 ]  # fmt: skip

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import pytest
 
 from tests.core.microphone import SILENCE, SPEECH, pausing, speaking
-from tests.core.silence import end_ms, judged
+from tests.core.silence import end_ms
 
 TRAILING, UNCLEAR, DICTATED = "and then i", "what are you talking about", "my number is five five"
 COMPLETE, QUESTION, NOTHING = "I have some time today", "what time is it", ""
@@ -76,10 +76,28 @@ def test_complete_words_are_answered_after_240_ms_where_nothing_speaks_against_i
     assert end_ms(speaking(text), opinion) <= 240
 
 
-def test_whoever_talks_for_long_is_given_400_ms_though_words_and_model_agree() -> None:
-    microphone = speaking(COMPLETE)
-    microphone.hears(SPEECH, 2000)
-    assert judged(microphone, CERTAIN) >= 400
+@pytest.mark.parametrize("text", [TRAILING, UNCLEAR, NOTHING])
+def test_a_pause_of_1700_ms_is_not_taken_where_the_model_is_certain_that_there_is_more(text: str) -> None:
+    assert end_ms(speaking(text), DENIES) > 1700
+    if text:
+        microphone = speaking()
+        microphone.endpointer.hear(text, GUESSED)
+        assert end_ms(microphone, DENIES) > 1700
+
+
+@pytest.mark.parametrize("confidence", [None, GUESSED])
+@pytest.mark.parametrize("text", [COMPLETE, UNCLEAR])
+def test_nobody_waits_who_has_paused_or_been_cut_off_once_and_of_whose_end_the_model_is_certain(
+    text: str, confidence: float | None
+) -> None:
+    microphone = speaking(TRAILING)
+    pausing(microphone, 320, opinion=CERTAIN)
+    microphone.endpointer.hear(text, confidence)
+    assert end_ms(microphone, CERTAIN) <= 260
+    microphone.hears(SILENCE, 320)
+    microphone.hears(SPEECH, 2400)
+    microphone.endpointer.hear(text, confidence)
+    assert end_ms(microphone, CERTAIN) <= 260
 
 
 @pytest.mark.parametrize(("softer_db", "faint"), [(10, False), (25, True)])

@@ -68,7 +68,7 @@ def test_of_another_language_the_punctuation_decides() -> None:
         ("and then i", 0.98, DEFAULT.unclear_ms),
         ("and then i", 0.9, DEFAULT.unclear_ms),
         ("and then i", 0.7, DEFAULT.trailing_ms),
-        ("and then i", 0.1, DEFAULT.trailing_ms),
+        ("and then i", 0.1, DEFAULT.denied_ms),
         ("five five", 0.98, DEFAULT.unclear_ms),
         ("five five", 0.5, DEFAULT.dictated_ms),
         ("", 0.98, DEFAULT.agreed_ms),
@@ -90,7 +90,7 @@ def test_the_end_of_turn_model_shortens_or_lengthens_the_wait(text: str, opinion
         (0.7, DEFAULT.inclined_ms),
         (0.5, DEFAULT.unheard_ms),
         (0.25, DEFAULT.incomplete_ms),
-        (0.05, DEFAULT.guessed_denied_ms),
+        (0.05, DEFAULT.denied_ms),
     ],
 )
 def test_of_words_that_were_guessed_the_end_of_turn_model_alone_decides(

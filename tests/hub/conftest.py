@@ -18,7 +18,7 @@ def content(size: int, seed: int = 1) -> bytes:
 def hub() -> Iterator[HubServer]:
     """A hub with three of the catalogue's repositories, their files in miniature."""
     repositories = {
-        TURN: Repository({"smart-turn-v3.2-cpu.onnx": content(300_000), "README.md": b"Smart Turn", "other.bin": b"-"}),
+        TURN: Repository({"smart-turn-v3.0.onnx": content(300_000), "README.md": b"Smart Turn", "other.bin": b"-"}),
         KOKORO: Repository(
             {
                 "onnx/model.onnx": content(500_000, 2),

@@ -12,7 +12,7 @@ from orchestrator.hub.files import HubFile, Part, Snapshot
 from tests.hub.conftest import TURN, content
 from tests.servers.hub import COMMIT, HubServer, Repository, blob_id
 
-MODEL = "smart-turn-v3.2-cpu.onnx"
+MODEL = "smart-turn-v3.0.onnx"
 WHOLE = content(300_000)
 
 

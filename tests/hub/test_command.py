@@ -20,7 +20,7 @@ from orchestrator.hub.command import size_of
 from tests.hub.conftest import KOKORO, TURN, content
 from tests.servers.hub import COMMIT, HubServer
 
-MODEL = "smart-turn-v3.2-cpu.onnx"
+MODEL = "smart-turn-v3.0.onnx"
 
 
 class Goassist:

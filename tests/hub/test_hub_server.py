@@ -14,7 +14,7 @@ def test_the_hubs_own_library_lists_the_files_with_their_digests(hub: HubServer)
 
     assert told.sha == COMMIT
     files = {file.rfilename: file for file in told.siblings or []}
-    large, small = files["smart-turn-v3.2-cpu.onnx"], files["README.md"]
+    large, small = files["smart-turn-v3.0.onnx"], files["README.md"]
     assert large.size == 300_000
     assert large.lfs is not None
     assert large.lfs.sha256 == hashlib.sha256(content(300_000)).hexdigest()
@@ -23,6 +23,6 @@ def test_the_hubs_own_library_lists_the_files_with_their_digests(hub: HubServer)
 
 
 def test_the_hubs_own_library_downloads_large_and_small_files(hub: HubServer, tmp_path: Path) -> None:
-    for name, data in (("smart-turn-v3.2-cpu.onnx", content(300_000)), ("README.md", b"Smart Turn")):
+    for name, data in (("smart-turn-v3.0.onnx", content(300_000)), ("README.md", b"Smart Turn")):
         path = hf_hub_download(TURN, name, endpoint=hub.endpoint, local_dir=tmp_path, token=False)
         assert Path(path).read_bytes() == data
