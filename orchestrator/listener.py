@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from orchestrator import echo
+from orchestrator.backlog import Backlog
 from orchestrator.core import endpointing, interruption
 from orchestrator.core.endpointing import Began, Ended, Endpointer, FellSilent, Hesitated, Paused, Resumed
 from orchestrator.core.endpointing_rules import SAMPLE_RATE, Rules
@@ -40,9 +41,6 @@ from orchestrator.vad import VoiceDetector
 # What the microphone heard lately: the sound before an onset belongs to the utterance, and the end-of-turn model
 # listens to the last 8 s.
 HEARD_SAMPLES = 8 * SAMPLE_RATE
-# Sound that comes faster than it is spoken is heard in pieces of 100 ms, each judged before the next: an utterance gets
-# what was said until its end is found, not all that has come.
-PIECE_BYTES = 2 * SAMPLE_RATE // 10
 # Windows after which a voice is a person's for good: looking for an echo takes 1 ms of the loop's time.
 PERSON_WINDOWS = 4
 
@@ -111,8 +109,7 @@ class Listener:
         self._echo = EchoGuard()
         self._voice = detector.open(self._voice_detected)
         self._sound = RecentSound(HEARD_SAMPLES)
-        self._ahead = bytearray()  # sound that is still to be heard
-        self._has_caught_up = asyncio.Event()
+        self._backlog = Backlog(hear=self._hear, behind=lambda: self._voice.behind)
         self._turn: UserTurn | None = None
         self._ended: UserTurn | None = None  # the last one, while it is open whether it was to interrupt
         self._events = UserEvents(deliver=observer.deliver, concluded=observer.turn_concluded)
@@ -133,17 +130,11 @@ class Listener:
 
     def audio_received(self, pcm16_16k: bytes) -> None:
         """Sound from the microphone, in order."""
-        if self._ahead or len(pcm16_16k) > PIECE_BYTES:
-            self._ahead += pcm16_16k
-            self._catch_up()
-        else:
-            self._hear(pcm16_16k)
+        self._backlog.add(pcm16_16k)
 
     async def caught_up(self) -> None:
         """Return once all sound received has been judged, so that a commit does not miss any of it."""
-        while self._ahead or self._voice.behind:
-            self._has_caught_up.clear()
-            await self._has_caught_up.wait()
+        await self._backlog.emptied()
 
     def commit(self) -> bool:
         """End the utterance on the client's request, which has to ask for an answer; False where nothing was said."""
@@ -169,18 +160,8 @@ class Listener:
     def close(self) -> None:
         """Stop hearing; closing twice is harmless. The turns' tasks are the task group's to cancel."""
         self._voice.close()
-        self._ahead.clear()
-        self._has_caught_up.set()
+        self._backlog.forget()
         self._sound.forget()
-
-    def _catch_up(self) -> None:
-        """Hear the next piece of what has come all at once, if the one before has been judged."""
-        while self._ahead and not self._voice.behind:
-            piece = bytes(self._ahead[:PIECE_BYTES])
-            del self._ahead[:PIECE_BYTES]
-            self._hear(piece)
-        if not self._ahead and not self._voice.behind:
-            self._has_caught_up.set()
 
     def _hear(self, pcm16_16k: bytes) -> None:
         self._sound.add(pcm16_16k)
@@ -197,7 +178,7 @@ class Listener:
             echoes = voice and turn.not_echo < PERSON_WINDOWS and self._hears_itself()
             turn.not_echo += voice and not echoes
             self._decide(turn, turn.interruption.push(voice, echo=echoes, distant=self._endpointer.distant))
-        self._catch_up()
+        self._backlog.catch_up()
 
     def _act_all(self, signals: Sequence[endpointing.Signal]) -> None:
         for signal in signals:

@@ -14,6 +14,7 @@ from functools import partial
 from typing import assert_never
 
 from orchestrator import notifications as told
+from orchestrator.answer import TurnEnd
 from orchestrator.config import SessionConfig
 from orchestrator.core import events as core
 from orchestrator.core.actions import MAX_KEPT_EVENTS
@@ -27,7 +28,7 @@ from orchestrator.listener import Listener
 from orchestrator.models import Models
 from orchestrator.recollection import Recollection
 from orchestrator.response import AudioOutput
-from orchestrator.speaker import Messages, Speaker, TurnEnd
+from orchestrator.speaker import Messages, Speaker
 from orchestrator.triton.asr import Transcript
 from orchestrator.turn_rules import endpointing_rules, policy
 from orchestrator.user_turn import UserTurn

@@ -2,9 +2,9 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from orchestrator import notifications as told
+from orchestrator.answer import Answer, TurnEnd
 from orchestrator.config import SessionConfig
 from orchestrator.core import events as core
 from orchestrator.core.history import History, Item, Message
@@ -18,32 +18,6 @@ Messages = Callable[[], Awaitable[Sequence[Message]]]
 
 # The client's buffer, its loudspeaker and the way back: so long after the last frame its echo may arrive.
 ECHO_S = 0.6
-
-
-@dataclass(frozen=True, slots=True)
-class TurnEnd:
-    """When the user's turn ended, in seconds of the session's clock: its last speech, the decision, its transcript."""
-
-    last_speech: float
-    decided: float
-    transcribed: float
-
-
-@dataclass(slots=True, eq=False)
-class Answer:
-    """A response that the client knows of."""
-
-    response: Response
-    response_id: str
-    item_id: str
-    end: TurnEnd | None
-    task: asyncio.Task[None] | None = None
-    complete: bool = False  # the client was told that it is
-    playing: bool = False  # its first sample was sent
-    heard_s: float = 0.0  # how much was played when it was cancelled
-    cut_s: float | None = None  # how much was played by the client's own account
-    reason: told.CancelReason | None = None  # it is being cancelled
-    error: GoAssistError | None = None
 
 
 class Speaker:
@@ -161,7 +135,7 @@ class Speaker:
         """Keep of the cancelled response what was heard."""
         answer = self._latest
         assert answer is not None
-        assert answer.response.turn == turn
+        assert answer.turn == turn
         self._keep_heard(answer)
 
     def keep_heard(self, item_id: str, heard_s: float) -> None:
@@ -182,14 +156,14 @@ class Speaker:
     def finish_playing(self) -> None:
         """The client plays what it was sent by itself: nobody need wait until it has."""
         if self._answer is not None and self._answer.complete:
-            turn = self._answer.response.turn
+            turn = self._answer.turn
             self._output.clear()
             self.playback_finished(turn)
 
     def report(self, turn: int) -> None:
         """Tell the client why the response failed."""
         answer = self._answer
-        if answer is not None and answer.response.turn == turn and answer.error is not None:
+        if answer is not None and answer.turn == turn and answer.error is not None:
             error = answer.error
             self._notify(told.Failed(error.code, f"The answer failed: {error}", "server_error"))
             if not answer.playing:
@@ -198,17 +172,17 @@ class Speaker:
     def playback_started(self, turn: int) -> None:
         """The output sent the first sample of the response."""
         answer = self._answer
-        if answer is None or answer.response.turn != turn or answer.reason is not None:
+        if answer is None or answer.turn != turn or answer.reason is not None:
             return
         answer.playing = True
         self._notify(told.OutputAudioStarted(answer.response_id))
         self._deliver(core.PlaybackStarted(turn))
-        self._notify(self._metrics(answer))
+        self._notify(answer.metrics(self._clock()))
 
     def playback_finished(self, turn: int) -> None:
         """The output sent the last sample of the response."""
         answer = self._answer
-        if answer is None or answer.response.turn != turn or answer.reason is not None:
+        if answer is None or answer.turn != turn or answer.reason is not None:
             return
         if answer.playing:
             self._echo_until = self._clock() + ECHO_S
@@ -258,7 +232,7 @@ class Speaker:
 
     def _current(self, turn: int) -> Answer:
         assert self._answer is not None
-        assert self._answer.response.turn == turn
+        assert self._answer.turn == turn
         return self._answer
 
     def _text(self, delta: str) -> None:
@@ -318,43 +292,12 @@ class Speaker:
         self._deliver(core.ResponseFailed(response.turn))
 
     def _finished(self, answer: Answer, status: told.ResponseStatus) -> None:
-        response, error = answer.response, answer.error
         answer.complete = True
-        self._notify(
-            told.ResponseFinished(
-                answer.response_id,
-                answer.item_id,
-                status,
-                response.text,
-                response.input_tokens,
-                response.output_tokens,
-                "max_output_tokens" if status == "incomplete" else answer.reason,
-                error.code if error is not None else None,
-                str(error) if error is not None else None,
-            )
-        )
+        self._notify(answer.finished(status))
 
     def _cancelled(self, answer: Answer) -> None:
         self._answer = None
-        self._deliver(core.ResponseCancelled(answer.response.turn))
+        self._deliver(core.ResponseCancelled(answer.turn))
 
     def _answer_of(self, response: Response) -> Answer | None:
         return self._answer if self._answer is not None and self._answer.response is response else None
-
-    def _metrics(self, answer: Answer) -> told.TurnMetrics:
-        end, times, now = answer.end, answer.response.timings, self._clock()
-
-        def ms(start: float | None, stop: float | None) -> float | None:
-            return round((stop - start) * 1000, 1) if start is not None and stop is not None else None
-
-        return told.TurnMetrics(
-            turn=answer.response.turn,
-            response_id=answer.response_id,
-            endpointing_ms=ms(end.last_speech, end.decided) if end else None,
-            transcript_ms=ms(end.decided, end.transcribed) if end else None,
-            ttft_ms=ms(times.started, times.first_text),
-            tts_first_chunk_ms=ms(times.first_phrase, times.first_audio),
-            ttfa_ms=ms(end.decided, now) if end else ms(times.started, now),
-            voice_to_voice_ms=ms(end.last_speech, now) if end else None,
-            speculative=answer.response.speculative,
-        )
