@@ -159,7 +159,7 @@ class Endpointer:
         """
         if self._silence is None or not self._silence.fell:
             return []
-        self._waiting.judge(probability)
+        self._waiting.judge(probability, noisy=self._loudness.is_noisy(self._rules))
         return self._reconsider()
 
     def wait_ms(self) -> int:

@@ -32,6 +32,10 @@ class Rules:
     # half of the ends and at one of nine pauses, and under `model_denies` at one of eight ends and more than half of
     # the pauses (docs/benchmarks-history.md).
     model_certain: float = 0.96
+    # In noise it is so much surer of everything, and its certainty counts from here on. A silence is noisy that is less
+    # than `noisy_db` under the utterance's loudest window.
+    model_certain_in_noise: float = 0.975
+    noisy_db: float = 30.0
     model_sure: float = 0.85
     model_inclined: float = 0.6
     model_doubts: float = 0.3

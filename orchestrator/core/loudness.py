@@ -36,6 +36,10 @@ class Loudness:
         self._peak = max(self._peak, self._last)
         return self._last < self._level - rules.fall_db
 
+    def is_noisy(self, rules: Rules) -> bool:
+        """Whether the last window, of a silence, is hardly softer than the utterance got."""
+        return self._last > self._peak - rules.noisy_db
+
     def end_turn(self) -> None:
         """The utterance was a turn of the speaker's."""
         self._usual_peak = self._peak if self._usual_peak is None else (self._usual_peak + self._peak) / 2

@@ -46,12 +46,12 @@ class Trust:
         """No doubt was in vain that was not made up for."""
         return not self._vain_doubts
 
-    def outlook(self, opinion: float | None) -> Outlook | None:
-        """What the opinion means; None where there is none, or it does not count."""
+    def outlook(self, opinion: float | None, *, noisy: bool = False) -> Outlook | None:
+        """What the opinion means, which may be of a noisy silence; None where there is none, or it does not count."""
         rules = self.rules
         if opinion is None or self.discredited:
             return None
-        if self.is_certain(opinion):
+        if self.is_certain(opinion, noisy=noisy):
             return Outlook.CERTAIN
         if opinion >= rules.model_sure:
             return Outlook.SURE
@@ -61,9 +61,10 @@ class Trust:
             return Outlook.OPEN
         return Outlook.DOUBTED if opinion > rules.model_denies else Outlook.DENIED
 
-    def is_certain(self, opinion: float | None) -> bool:
+    def is_certain(self, opinion: float | None, *, noisy: bool = False) -> bool:
         """Whether the model is certain that the turn is over, believed or not."""
-        return opinion is not None and opinion >= self.rules.model_certain
+        least = self.rules.model_certain_in_noise if noisy else self.rules.model_certain
+        return opinion is not None and opinion >= least
 
     def went_on(self, opinion: float | None, *, tells: bool, complete: bool, lasted: bool) -> None:
         """There was more; `lasted`: after more than the silence between two words."""

@@ -24,6 +24,7 @@ class Waiting:
         self._hesitant = False  # the speaker has paused in it
         # Of the present silence.
         self._opinion: float | None = None  # the model's
+        self._noisy = False  # it was asked in noise
         self._opinion_due = self._words_due = False  # the model was asked, and the recogniser
         self._words_known = False  # the recogniser has answered
 
@@ -64,11 +65,11 @@ class Waiting:
         """The model was asked about the present silence."""
         self._opinion_due = True
 
-    def judge(self, probability: float | None) -> None:
+    def judge(self, probability: float | None, *, noisy: bool = False) -> None:
         """The model's probability that the turn is complete; None where it has no opinion after all."""
         self._opinion_due = False
         if probability is not None:
-            self._opinion = probability
+            self._opinion, self._noisy = probability, noisy
 
     def went_on(self, pause_ms: int) -> None:
         """The silence was a pause: what is to be learned from it."""
@@ -87,7 +88,7 @@ class Waiting:
 
     def ms(self) -> int:
         """The silence that would end the turn, as far as is known now."""
-        outlook = self._trust.outlook(self._opinion)
+        outlook = self._trust.outlook(self._opinion, noisy=self._noisy)
         wait_ms = self._by_words() if outlook is None else self._by_outlook(outlook)
         if self._words_due:
             wait_ms = max(wait_ms, self.rules.words_ms)
@@ -96,7 +97,7 @@ class Waiting:
     @property
     def certain(self) -> bool:
         """Whether the model is certain that the turn is over, believed or not."""
-        return self._trust.is_certain(self._opinion)
+        return self._trust.is_certain(self._opinion, noisy=self._noisy)
 
     def _by_words(self) -> int:
         """What the model thinks is not known, or does not count."""

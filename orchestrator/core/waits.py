@@ -72,6 +72,8 @@ Whatever the table says,
 - who goes on within {rules.cut_off_ms} ms of a turn's end was cut off, and is given {rules.patient_ms} ms at least in
   the next {rules.patient_turns} turns, unless the model is certain; who is cut off again meanwhile is given
   {rules.patient_certain_ms} ms at least even then;
+- in noise, a silence less than {rules.noisy_db:.0f} dB under the utterance's loudest window, the model is certain from
+  {rules.model_certain_in_noise} on;
 - the recogniser's answer to the pause is awaited for {rules.words_ms} ms, and the model's for {rules.opinion_ms} ms;
 - a voice that stirs again, softly, puts the end off by {rules.stirring_ms} ms.
 

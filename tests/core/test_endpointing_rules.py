@@ -100,6 +100,16 @@ def test_nobody_waits_who_has_paused_or_been_cut_off_once_and_of_whose_end_the_m
     assert end_ms(microphone, CERTAIN) <= 260
 
 
+@pytest.mark.parametrize(("noise_db", "opinion", "waits"), [(-50, 0.97, True), (-50, 0.98, False), (-60, 0.97, False)])
+def test_in_noise_the_model_must_be_more_certain(noise_db: float, opinion: float, waits: bool) -> None:
+    microphone = speaking(UNCLEAR)  # at -25 dB
+    microphone.hears((SILENCE[0], noise_db), 128)
+    microphone.endpointer.judge(opinion)
+    assert (microphone.endpointer.wait_ms() > 400) is waits
+    microphone.hears((SILENCE[0], -70), 64)
+    assert (microphone.endpointer.wait_ms() > 400) is waits, "it was asked in noise"
+
+
 @pytest.mark.parametrize(("softer_db", "faint"), [(10, False), (25, True)])
 def test_a_television_is_told_from_a_speaker_who_turns_away(softer_db: float, faint: bool) -> None:
     microphone = speaking(QUESTION)
