@@ -327,8 +327,8 @@ class Session:
                 self._speaker.drop(turn)
             case core.CommitUserTurn(turn, text):
                 self._commit(turn, text)
-            case core.StartResponse(turn):
-                self._start(turn)
+            case core.StartResponse(turn, instead_of):
+                self._start(turn, turn if instead_of is None else instead_of)
             case core.RefuseResponse(turn):
                 self._request_of(turn)
                 self._notify(told.Failed(_ACTIVE_CODE, _ACTIVE, "invalid_request_error"))
@@ -351,8 +351,13 @@ class Session:
             case _:
                 assert_never(command)
 
-    def _start(self, turn: int) -> None:
-        request = self._request_of(turn) or _Request(self.config, None)
+    def _start(self, turn: int, asked_as: int) -> None:
+        """Begin a response; the client may have asked for it under another turn's number."""
+        request = self._request_of(asked_as)
+        if request is None:
+            request = _Request(self.config, None)
+        else:
+            self._requests[turn] = request  # until the next one: it may have to start over
         config = self._economy.config(request.config)
         self._speaker.start(turn, self._messages(config), config, self._end_of(turn), request.metadata)
 

@@ -48,6 +48,28 @@ async def test_a_question_that_cleared_speech_had_overtaken_is_answered_after_al
         assert talk.state == "speaking"
 
 
+async def test_what_a_client_asked_for_is_answered_as_it_asked_though_coughs_overtook_it_twice() -> None:
+    async with call(waiting(200)) as talk:
+        talk.llm.go_on.clear()
+        talk.llm.text = ""
+        talk.session.request_response(instructions="Speak like a pirate.", metadata={"asked": "once"})
+        for _ in range(2):
+            await talk.settle()
+            await talk.hear(0.1, voice=True)
+            await talk.hear(1.0, voice=False)
+        talk.llm.text = "It is late."
+        talk.llm.go_on.set()
+        await talk.settle()
+        assert [prompt[0].content for prompt in talk.llm.prompts] == ["Speak like a pirate."] * 3
+        assert [each.metadata for each in talk.said(told.ResponseStarted)] == [{"asked": "once"}] * 3
+        talk.session.cancel_response()
+        await talk.settle()
+        talk.session.request_response()
+        await talk.settle()
+        assert talk.llm.prompts[-1][0].content == talk.session.config.instructions
+        assert talk.said(told.ResponseStarted)[-1].metadata is None
+
+
 async def test_a_verdict_that_overtakes_its_own_beginning_does_not_leave_the_agent_paused() -> None:
     async with call() as talk:
         talk.tts.seconds = 8.0

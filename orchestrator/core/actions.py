@@ -50,6 +50,11 @@ def start(memory: Memory, event: Event) -> Outcome:
     return _answering(memory, turn), commands
 
 
+def start_over(memory: Memory, event: Event) -> Outcome:
+    turn = turn_of(event)
+    return _answering(memory, turn), [*_drop(memory), StartResponse(turn, instead_of=memory.unanswered)]
+
+
 def release(memory: Memory, event: Event) -> Outcome:
     turn = turn_of(event)
     return _answering(memory, turn), [*_commit(event), ReleaseResponse(turn)]
@@ -64,7 +69,7 @@ def close_utterance(memory: Memory, event: Event) -> Outcome:
 
 
 def play(memory: Memory, event: Event) -> Outcome:
-    return replace(memory, unanswered=False), []
+    return replace(memory, unanswered=None), []
 
 
 def complete(memory: Memory, event: Event) -> Outcome:
@@ -82,7 +87,7 @@ def refuse(memory: Memory, event: Event) -> Outcome:
 
 
 def finish(memory: Memory, event: Event) -> Outcome:
-    return replace(memory, response=None, paused=False, unanswered=False), []
+    return replace(memory, response=None, paused=False, unanswered=None), []
 
 
 def fail(memory: Memory, event: Event) -> Outcome:
@@ -107,16 +112,17 @@ def resume(memory: Memory, event: Event) -> Outcome:
 
 def overtake(memory: Memory, event: Event) -> Outcome:
     """Speech before the first sound: the question that was asked stays unanswered."""
+    turn = memory.response
     memory, commands = cancel(memory, event)
     opened, _ = open_utterance(memory, event)
-    return replace(opened, unanswered=True), commands
+    return replace(opened, unanswered=turn), commands
 
 
 def cancel(memory: Memory, event: Event) -> Outcome:
     assert memory.response is not None
     # Who speaks is answered by what is said now; what a client asked for, it still wants.
     awaited = memory.awaited if isinstance(event, CancelRequested) else None
-    return replace(memory, paused=False, unanswered=False, awaited=awaited), [CancelResponse(memory.response)]
+    return replace(memory, paused=False, unanswered=None, awaited=awaited), [CancelResponse(memory.response)]
 
 
 def cancel_heard(memory: Memory, event: Event) -> Outcome:
@@ -152,7 +158,7 @@ def _answering(memory: Memory, turn: int) -> Memory:
         response=turn,
         complete=False,
         awaited=None if memory.awaited == turn else memory.awaited,
-        unanswered=False,
+        unanswered=None,
         latest=max(memory.latest, turn),
     )
 

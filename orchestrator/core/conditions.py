@@ -94,7 +94,7 @@ def interrupting_words(memory: Memory, event: Event) -> bool:
 
 def still_unanswered(memory: Memory, event: Event) -> bool:
     """no words, the turn before is unanswered"""
-    return memory.unanswered and of_utterance(memory, event)
+    return memory.unanswered is not None and of_utterance(memory, event)
 
 
 def of_pause(memory: Memory, event: Event) -> bool:

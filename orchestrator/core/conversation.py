@@ -59,7 +59,7 @@ TABLE: tuple[Row, ...] = (
     Row(_LISTENING, TurnEnded, when.foreseen, do.release, _THINKING),
     Row(_LISTENING, TurnEnded, when.answerable, do.start, _THINKING),
     Row(_LISTENING, TurnEnded, when.with_words, do.commit_only, _LISTENING),
-    Row(_LISTENING, TurnEnded, when.still_unanswered, do.start, _THINKING),
+    Row(_LISTENING, TurnEnded, when.still_unanswered, do.start_over, _THINKING),
     Row(_LISTENING, TurnEnded, when.of_utterance, do.close_utterance, _LISTENING),
     Row(_LISTENING, ResponseRequested, when.requested, do.start, _THINKING),
     #

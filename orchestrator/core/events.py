@@ -176,9 +176,13 @@ class CommitUserTurn:
 
 @dataclass(frozen=True, slots=True)
 class StartResponse:
-    """Answer the history as it stands."""
+    """Answer the history as it stands.
+
+    `instead_of`: the response that this one makes up for, of which speech that came to nothing cut off every sound.
+    """
 
     turn: int
+    instead_of: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,5 +26,5 @@ class Memory:
     awaited: int | None = None  # the response that was asked for meanwhile, to follow it
     speculation: Speculate | None = None  # the answer that is prepared and held
     paused: bool = False  # playout waits for the verdict on an interruption
-    unanswered: bool = False  # the response was cancelled by speech before a sound of it was heard
+    unanswered: int | None = None  # the response that speech cancelled before a sound of it was heard
     kept: tuple[Event, ...] = ()  # what arrived while it could not be acted upon, in order

@@ -207,7 +207,7 @@ def test_a_noise_before_the_first_sound_does_not_lose_the_question() -> None:
     conversation = conversation_in(THINKING)
     assert CancelResponse(1) in conversation.receive(SpeechStarted(2))
     feed(conversation, ResponseCancelled(1))
-    assert without_entries(conversation.receive(TurnEnded(2, ""))) == [StartResponse(2)]
+    assert without_entries(conversation.receive(TurnEnded(2, ""))) == [StartResponse(2, instead_of=1)]
 
 
 def test_a_cancelled_question_is_not_asked_again_by_a_noise() -> None:
