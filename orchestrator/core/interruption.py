@@ -44,7 +44,10 @@ _POLITE = {"please", "but", "and", "so", "well", "now"}
 _BACKCHANNELS = {"uh", "huh", "uhuh", "mhm", "mm", "hmm", "hm", "um", "ah", "oh", "yeah", "yes", "yep", "ok", "okay"}
 _BACKCHANNELS |= {"right", "sure", "alright", "all", "i", "see", "got", "it", "cool", "nice", "great", "good", "wow"}
 _BACKCHANNELS |= {"true", "really", "exactly"}
-_BACKCHANNELS |= {"a", "the", "had", "her", "ha"}
+_BACKCHANNELS |= {"a", "the", "had", "her", "ha", "hut"}
+# Two of these alone mean nothing yet: 'but it'. Who has begun a sentence with them goes on.
+_FUNCTION_WORDS = {"and", "but", "or", "so", "if", "it", "i", "you", "he", "she", "we", "they", "that", "this", "there"}
+_FUNCTION_WORDS |= {"a", "an", "the", "of", "to", "in", "on", "at", "for", "with", "is", "was", "are", "were", "be"}
 
 
 def is_command(text: str) -> bool:
@@ -65,9 +68,14 @@ def is_backchannel(text: str) -> bool:
 def is_meant(text: str) -> bool:
     """Whether `text` is addressed to the agent: a command, or two words that are more than signs of listening.
 
-    One short word is not enough: recognisers make one of every cough.
+    One short word is not enough: recognisers make one of every cough, and two function words of an 'uh-huh'.
     """
-    return is_command(text) or (len(words_of(text)) >= 2 and not is_backchannel(text))
+    words = words_of(text)
+    if is_command(text):
+        return True
+    if len(words) == 2 and set(words) <= _BACKCHANNELS | _FUNCTION_WORDS:
+        return False
+    return len(words) >= 2 and not is_backchannel(text)
 
 
 def is_guess(text: str, confidence: float | None, rules: endpointing_rules.Rules) -> bool:

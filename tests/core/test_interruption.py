@@ -58,6 +58,17 @@ def test_words_with_a_meaning_interrupt(text: str) -> None:
     assert after(speech_ms=320, text=text, final=True)[0] is Verdict.CONFIRMED
 
 
+@pytest.mark.parametrize("text", ["but it", "the hut", "and so", "yeah but"])
+def test_two_words_without_a_meaning_do_not_interrupt_until_more_is_said(text: str) -> None:
+    assert after(speech_ms=320, text=text, final=True)[0] is Verdict.REJECTED
+    assert Interruption().hear(f"{text} tomorrow") is Verdict.CONFIRMED
+
+
+@pytest.mark.parametrize("text", ["go back", "skip it", "but why", "not now"])
+def test_two_words_with_a_meaning_do(text: str) -> None:
+    assert after(speech_ms=320, text=text, final=True)[0] is Verdict.CONFIRMED
+
+
 def test_words_that_are_on_their_way_are_waited_for_a_little_longer() -> None:
     interruption = Interruption()
     assert listen(interruption, 320, voice=True)[0] is None
