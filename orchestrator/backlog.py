@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from orchestrator.core.endpointing_rules import SAMPLE_RATE
 
-# An utterance gets what was said until its end is found, not all that has come: so exactly.
+# Where an utterance ends is found after so much at most: what follows belongs to the next one.
 PIECE_BYTES = 2 * SAMPLE_RATE // 10
 
 

@@ -330,7 +330,7 @@ class Session:
             case core.StartResponse(turn, instead_of):
                 self._start(turn, turn if instead_of is None else instead_of)
             case core.RefuseResponse(turn):
-                self._request_of(turn)
+                self._requests.pop(turn, None)
                 self._notify(told.Failed(_ACTIVE_CODE, _ACTIVE, "invalid_request_error"))
             case core.ReleaseResponse(turn):
                 self._economy.speculated(wasted=False)

@@ -6,6 +6,7 @@ import pytest
 
 from orchestrator import notifications as told
 from orchestrator.config import SessionConfig
+from orchestrator.core.events import ResponseRequested
 from orchestrator.errors import BackendUnavailableError, InvalidRequestError
 from tests.scripted import VOICE_DB, Utterance, call, waiting
 
@@ -55,6 +56,7 @@ async def test_what_a_client_asked_for_is_answered_as_it_asked_though_coughs_ove
         talk.session.request_response(instructions="Speak like a pirate.", metadata={"asked": "once"})
         for _ in range(2):
             await talk.settle()
+            talk.session.deliver(ResponseRequested(talk.session.next_turn()))  # is refused
             await talk.hear(0.1, voice=True)
             await talk.hear(1.0, voice=False)
         talk.llm.text = "It is late."
