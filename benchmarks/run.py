@@ -25,6 +25,9 @@ LOSSES = {
     "packet": (PACKET_LOST, "--drop-after-turn", "2"),
 }
 
+# So long a run may take: a turn takes a caller 5 to 10 s.
+LIMIT_S, LIMIT_S_PER_TURN = 240.0, 15.0
+
 
 def say(text: str) -> None:
     """Progress, and what it came to."""
@@ -60,15 +63,20 @@ def main() -> None:
     }
     for name, *loss in map(LOSSES.__getitem__, options.losses):
         runs[name] = ("--turns", "6", "--no-barge-in", *loss)
+    limit_s = max(LIMIT_S, LIMIT_S_PER_TURN * options.turns)
     figures: dict[str, Any] = {}
+    failed = False
     for index, (name, run) in enumerate(runs.items(), 1):
         say(f"[{index}/{len(runs)}] {name}")
         try:
             with running(server, cpu=options.cpu, port=options.port) as url:
-                figures[name] = load(server, url, *run, cpus=other_cores(options.cpu, options.workers))
+                cpus = other_cores(options.cpu, options.workers)
+                figures[name] = load(server, url, *run, cpus=cpus, timeout_s=limit_s)
         except MeasurementError as error:
-            sys.exit(str(error))
-        say(f"    {outcome(figures[name])}")
+            say(f"    {error}")
+            failed = True
+        else:
+            say(f"    {outcome(figures[name])}")
     if options.json:
         kept = json.loads(options.json.read_text())["figures"] if options.json.exists() else {}
         written = {"machine": machine(), "figures": kept | figures}
@@ -77,7 +85,7 @@ def main() -> None:
     print(json.dumps(figures, indent=2), flush=True)
     verdicts = judged(figures)
     say(table(verdicts))
-    if options.check and any(verdict.reached is False for verdict in verdicts):
+    if failed or (options.check and any(verdict.reached is False for verdict in verdicts)):
         sys.exit(1)
 
 
