@@ -10,11 +10,15 @@ from orchestrator.response import Response
 
 @dataclass(frozen=True, slots=True)
 class TurnEnd:
-    """When the user's turn ended, in seconds of the session's clock: its last speech, the decision, its transcript."""
+    """When the user's turn ended, in seconds of the session's clock: its last speech, the decision, its transcript.
+
+    `audio_s`: how much sound the utterance covered.
+    """
 
     last_speech: float
     decided: float
     transcribed: float
+    audio_s: float
 
 
 @dataclass(slots=True, eq=False)

@@ -81,7 +81,7 @@ class Session:
         self._events: deque[core.Event] = deque()
         self._delivering = False
         self._turns = 0
-        self._ended: dict[int, tuple[UserTurn, TurnEnd]] = {}  # the user's last turns
+        self._ended: dict[int, TurnEnd] = {}  # the user's last turns
         self._client_plays = client_plays
         self._requests: dict[int, _Request] = {}  # by the turn that the response is to have
         self._cancel_reason: told.CancelReason = "turn_detected"
@@ -287,8 +287,8 @@ class Session:
         """The turn's text is known; its TurnEnd event follows."""
         now = self._clock()
         decided = turn.ended_clock_s if turn.ended_clock_s is not None else now
-        end = TurnEnd(decided - (turn.ended_at - turn.last_speech) / SAMPLE_RATE, decided, now)
-        self._ended[turn.number] = turn, end
+        spoken = decided - (turn.ended_at - turn.last_speech) / SAMPLE_RATE
+        self._ended[turn.number] = TurnEnd(spoken, decided, now, turn.audio_s)
         if len(self._ended) > MAX_KEPT_EVENTS:
             del self._ended[min(self._ended)]
 
@@ -334,7 +334,7 @@ class Session:
                 self._notify(told.Failed(_ACTIVE_CODE, _ACTIVE, "invalid_request_error"))
             case core.ReleaseResponse(turn):
                 self._economy.speculated(wasted=False)
-                self._speaker.release(turn, self._end_of(turn))
+                self._speaker.release(turn, self._ended.get(turn))
             case core.PausePlayout(turn):
                 self._speaker.pause(turn)
             case core.ResumePlayout(turn):
@@ -359,7 +359,7 @@ class Session:
         else:
             self._requests[turn] = request  # until the next one: it may have to start over
         config = self._economy.config(request.config)
-        self._speaker.start(turn, self._messages(config), config, self._end_of(turn), request.metadata)
+        self._speaker.start(turn, self._messages(config), config, self._ended.get(turn), request.metadata)
 
     def _request_of(self, turn: int) -> _Request | None:
         """The request of that turn, if there is one; earlier ones will not be served any more."""
@@ -371,7 +371,7 @@ class Session:
         item = Item(self._user_item_id(turn), "user", text, "audio")
         self.history.add(item)
         previous = self.history.previous_id(item.id)
-        audio_s = self._ended[turn][0].audio_s if turn in self._ended else 0.0
+        audio_s = self._ended[turn].audio_s if turn in self._ended else 0.0
         self._notify(told.AudioCommitted(item.id, previous))
         self._notify(told.ItemAdded(item, previous, done=False))
         self._notify(told.TranscriptCompleted(item.id, text, audio_s))
@@ -383,9 +383,6 @@ class Session:
     def _messages(self, config: SessionConfig, *said: Item) -> Messages:
         """The chat so far, and what was said and is not in it yet."""
         return partial(self._recollection.messages, config.instructions, (*self.history, *said))
-
-    def _end_of(self, turn: int) -> TurnEnd | None:
-        return self._ended[turn][1] if turn in self._ended else None
 
     def _user_item_id(self, turn: int) -> str:
         return f"item_{self._tag}_{turn}u"

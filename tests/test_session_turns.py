@@ -1,5 +1,7 @@
 """A session's turns: what the user says is heard once and in order, however late the recogniser's words come."""
 
+import gc
+import weakref
 from dataclasses import replace
 
 import pytest
@@ -186,3 +188,18 @@ async def test_a_hang_up_ends_hearing_at_once() -> None:
         for _ in range(4):  # what was being judged
             talk.detector.voice.window(voice=True, level_db=VOICE_DB)
         assert talk.asr.utterances == []
+
+
+async def test_of_turns_long_past_no_stream_to_the_recogniser_is_kept() -> None:
+    async with call(waiting(200)) as talk:
+        talk.asr.prepare = lambda utterance: setattr(utterance, "text", "what time is it")
+        heard = []
+        for _ in range(3):
+            await talk.hear(0.4, voice=True)
+            await talk.hear(0.3, voice=False)
+            await talk.play(2.0)
+            heard += map(weakref.ref, talk.asr.utterances)
+            talk.asr.utterances.clear()
+        assert talk.committed == ["what time is it"] * 3
+        gc.collect()
+        assert [each() for each in heard[:2]] == [None, None]
