@@ -353,19 +353,14 @@ class Session:
 
     def _start(self, turn: int, asked_as: int) -> None:
         """Begin a response; the client may have asked for it under another turn's number."""
-        request = self._request_of(asked_as)
-        if request is None:
-            request = _Request(self.config, None)
-        else:
-            self._requests[turn] = request  # until the next one: it may have to start over
-        config = self._economy.config(request.config)
-        self._speaker.start(turn, self._messages(config), config, self._ended.get(turn), request.metadata)
-
-    def _request_of(self, turn: int) -> _Request | None:
-        """The request of that turn, if there is one; earlier ones will not be served any more."""
-        request = self._requests.get(turn)
+        request = self._requests.get(asked_as)
+        # Earlier requests will not be served any more, but this one may have to start over.
         self._requests = {number: each for number, each in self._requests.items() if number > turn}
-        return request
+        if request is not None:
+            self._requests[turn] = request
+        config = self._economy.config(self.config if request is None else request.config)
+        metadata = None if request is None else request.metadata
+        self._speaker.start(turn, self._messages(config), config, self._ended.get(turn), metadata)
 
     def _commit(self, turn: int, text: str) -> None:
         item = Item(self._user_item_id(turn), "user", text, "audio")

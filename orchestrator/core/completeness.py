@@ -78,6 +78,10 @@ _OPERATORS = {"plus", "minus", "times", "over", "by"}
 # After a house's number more of the address may follow.
 _STREETS = {"street", "road", "avenue", "lane", "boulevard", "highway"}
 
+FUNCTION_WORDS = _CONJUNCTIONS | _DETERMINERS | _PREPOSITIONS | _PARTICLES | _AUXILIARIES | {"so", "then"}
+FUNCTION_WORDS |= _PRONOUNS - _QUESTION_WORDS
+"""Two of these alone mean nothing yet."""
+
 # A question begins with a question word or one of these, a request with a verb, whatever calls or greets before it.
 _ASKING = _QUESTION_WORDS | _INVERTED | {"what're", "how's", "when's"}
 _REQUESTS = {"tell", "show", "give", "play", "set", "turn", "stop", "repeat", "say", "read", "open", "close", "call"}

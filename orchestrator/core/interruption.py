@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from orchestrator.core import endpointing_rules
-from orchestrator.core.completeness import asks
+from orchestrator.core.completeness import FUNCTION_WORDS, asks
 from orchestrator.core.words import words_of
 
 SAMPLES_PER_MS = 16
@@ -45,9 +45,6 @@ _BACKCHANNELS = {"uh", "huh", "uhuh", "mhm", "mm", "hmm", "hm", "um", "ah", "oh"
 _BACKCHANNELS |= {"right", "sure", "alright", "all", "i", "see", "got", "it", "cool", "nice", "great", "good", "wow"}
 _BACKCHANNELS |= {"true", "really", "exactly"}
 _BACKCHANNELS |= {"a", "the", "had", "her", "ha", "hut"}
-# Two of these alone mean nothing yet: 'but it'. Who has begun a sentence with them goes on.
-_FUNCTION_WORDS = {"and", "but", "or", "so", "if", "it", "i", "you", "he", "she", "we", "they", "that", "this", "there"}
-_FUNCTION_WORDS |= {"a", "an", "the", "of", "to", "in", "on", "at", "for", "with", "is", "was", "are", "were", "be"}
 
 
 def is_command(text: str) -> bool:
@@ -73,8 +70,8 @@ def is_meant(text: str) -> bool:
     words = words_of(text)
     if is_command(text):
         return True
-    if len(words) == 2 and set(words) <= _BACKCHANNELS | _FUNCTION_WORDS:
-        return False
+    if len(words) == 2 and set(words) <= _BACKCHANNELS | FUNCTION_WORDS:
+        return False  # who has begun a sentence with 'but it' goes on
     return len(words) >= 2 and not is_backchannel(text)
 
 
