@@ -34,6 +34,7 @@ class Answer:
     playing: bool = False  # its first sample was sent
     heard_s: float = 0.0  # how much was played when it was cancelled
     cut_s: float | None = None  # how much was played by the client's own account
+    truncated: told.ItemTruncated | None = None  # what the client is to be told once it knows that this is cancelled
     reason: told.CancelReason | None = None  # it is being cancelled
     error: GoAssistError | None = None
 

@@ -27,6 +27,7 @@ from orchestrator.core.events import (
 )
 from orchestrator.core.experience import Experience
 from orchestrator.core.interruption import Interruption, Verdict
+from orchestrator.core.replies import is_reply
 from orchestrator.echo import EchoGuard
 from orchestrator.echoed_beginning import EchoedBeginning
 from orchestrator.errors import GoAssistError
@@ -43,6 +44,8 @@ from orchestrator.vad import VoiceDetector
 HEARD_SAMPLES = 8 * SAMPLE_RATE
 # Windows after which a voice is a person's for good: looking for an echo takes 1 ms of the loop's time.
 PERSON_WINDOWS = 4
+# So much at most is left of the agent's answer where words over it may be the reply to it.
+LAST_MOMENTS = SAMPLE_RATE * 6 // 10
 
 
 class ListenerObserver(Protocol):
@@ -112,6 +115,7 @@ class Listener:
         self._backlog = Backlog(hear=self._hear, behind=lambda: self._voice.behind)
         self._turn: UserTurn | None = None
         self._ended: UserTurn | None = None  # the last one, while it is open whether it was to interrupt
+        self._rejected: tuple[UserTurn, Interruption, int] | None = None  # the last one, while none follows, and when
         self._events = UserEvents(deliver=observer.deliver, concluded=observer.turn_concluded)
 
     @property
@@ -147,11 +151,23 @@ class Listener:
     def drop(self) -> None:
         """Forget the open utterance: to the conversation it ends without words."""
         self._endpointer.reset()
+        self._rejected = None
         turn, self._turn = self._turn, None
         if turn is not None:
             turn.interruption = None
             turn.recognition.drop()
             self.deliver_in_order(TurnEnded(turn.number, ""))
+
+    def agent_finished(self, said: str) -> None:
+        """The agent has `said` its answer. What it rejected in the last moments of that may be a reply."""
+        rejected, self._rejected = self._rejected, None
+        if rejected is None or self._turn is not None:
+            return
+        turn, judged, rejected_at = rejected
+        if (heard := turn.newest) is None or not heard.is_final or self._guessed(heard) or not judged.is_speakers:
+            return
+        if self._sound.received - rejected_at <= LAST_MOMENTS and is_reply(heard.text, to=said):
+            self._reply(turn, heard.text)
 
     def deliver_in_order(self, event: Event) -> None:
         """Deliver an event of the user's, after the transcripts that were asked for before it."""
@@ -243,6 +259,7 @@ class Listener:
         return self._echo.hears_agent(np.frombuffer(microphone, "<i2"), np.frombuffer(played, "<i2"))
 
     def _begin(self, at: int) -> None:
+        self._rejected = None
         self._turn = turn = UserTurn(self._observer.next_turn(), at)
         turn.recognition = recognition = Recognition(
             self._recognizer.utterance(
@@ -303,6 +320,7 @@ class Listener:
             self._observer.deliver(InterruptionRejected(turn.number))
             turn.doubted = judged if judged.awaited else None
             self._leave(turn)
+            self._rejected = turn, judged, self._sound.received
 
     def _leave(self, turn: UserTurn) -> None:
         """The agent goes on over what was said. Nothing waits for its words, but they count when they come."""
@@ -318,6 +336,15 @@ class Listener:
         elif turn.doubted is not None:
             turn.text = ""
             self._events.go_on()
+
+    def _reply(self, turn: UserTurn, text: str) -> None:
+        """What the agent went on over replies to it: as another turn, its own being over, it begins and ends now."""
+        reply = UserTurn(self._observer.next_turn(), turn.began_at, last_speech=turn.last_speech, text=text)
+        reply.ended_at, reply.ended_clock_s = self._sound.received, self._clock()
+        self.deliver_in_order(SpeechStarted(reply.number))
+        self._announce(reply)
+        self._events.end(reply)
+        self._events.go_on()
 
     def _interrupt_late(self, turn: UserTurn, text: str) -> None:
         """What the agent went on over was meant for it: to the conversation it begins and ends now."""

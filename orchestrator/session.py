@@ -36,6 +36,8 @@ from orchestrator.vad import SAMPLE_RATE, VoiceDetector
 
 _ACTIVE = "a response is being made already: wait until it is done, or cancel it"
 _ACTIVE_CODE = "conversation_already_has_active_response"
+_OVERTAKEN = "the user spoke before this response could begin, and it is not made: ask again where it is still wanted"
+_OVERTAKEN_CODE = "turn_detected"  # as responses that speech cancels have it for their reason
 
 
 class _ClosedError(Exception):
@@ -159,7 +161,10 @@ class Session:
 
     def configure(self, config: SessionConfig) -> None:
         """Change the configuration; it holds from the next window, turn and response on."""
+        changed = _of_answers(config) != _of_answers(self.config)
         self.config = config
+        if changed:
+            self.deliver(core.PromptChanged())
         self._economize()
         self._listener.set_rules(endpointing_rules(config))
         self._listener.language, self._listener.hotwords = config.language, config.hotwords
@@ -180,6 +185,7 @@ class Session:
                 f"there is no item {after!r} to add one after", param="previous_item_id"
             ) from error
         self._notify(told.ItemAdded(item, self.history.previous_id(item.id), done=True))
+        self.deliver(core.PromptChanged())
 
     def delete_item(self, item_id: str) -> None:
         """Remove an item from the conversation."""
@@ -190,10 +196,12 @@ class Session:
                 f"there is no item {item_id!r}", param="item_id", code="item_delete_invalid_item_id"
             ) from error
         self._notify(told.ItemDeleted(item_id))
+        self.deliver(core.PromptChanged())
 
     def truncate_item(self, item_id: str, audio_end_ms: int) -> None:
         """Keep of the latest answer what its first `audio_end_ms` say: the client has played no more."""
         self._speaker.keep_heard(item_id, audio_end_ms / 1000)
+        self.deliver(core.PromptChanged())
 
     def request_response(
         self,
@@ -319,6 +327,8 @@ class Session:
                 self._notify(told.StateChanged(state.value, previous.value, turn, at_ms))
                 if state is core.State.LISTENING:
                     self._recollection.answered(self.config.instructions)
+                    if previous is core.State.SPEAKING and self.state is state:
+                        self._listener.agent_finished(self._speaker.said)
             case core.Speculate(turn, text):
                 config = self._economy.config(self.config)
                 self._speaker.speculate(turn, self._messages(config, Item("", "user", text)), config)
@@ -329,9 +339,10 @@ class Session:
                 self._commit(turn, text)
             case core.StartResponse(turn, instead_of):
                 self._start(turn, turn if instead_of is None else instead_of)
-            case core.RefuseResponse(turn):
+            case core.RefuseResponse(turn, overtaken):
                 self._requests.pop(turn, None)
-                self._notify(told.Failed(_ACTIVE_CODE, _ACTIVE, "invalid_request_error"))
+                code, message = (_OVERTAKEN_CODE, _OVERTAKEN) if overtaken else (_ACTIVE_CODE, _ACTIVE)
+                self._notify(told.Failed(code, message, "invalid_request_error"))
             case core.ReleaseResponse(turn):
                 self._economy.speculated(wasted=False)
                 self._speaker.release(turn, self._ended.get(turn))
@@ -381,3 +392,8 @@ class Session:
 
     def _user_item_id(self, turn: int) -> str:
         return f"item_{self._tag}_{turn}u"
+
+
+def _of_answers(config: SessionConfig) -> SessionConfig:
+    """What an answer is made with: without what only the user's turns are heard with."""
+    return replace(config, turn_detection=None, hotwords=None)

@@ -60,6 +60,11 @@ class Speaker:
         return answer is not None and not answer.complete and answer.reason is None
 
     @property
+    def said(self) -> str:
+        """What the latest answer says."""
+        return self._latest.response.text if self._latest is not None else ""
+
+    @property
     def busy(self) -> bool:
         """Whether a response is being generated or played."""
         return self._answer is not None
@@ -121,9 +126,7 @@ class Speaker:
         if answer.playing:
             self._echo_until = self._clock() + ECHO_S
             self._notify(told.OutputAudioCleared(answer.response_id))
-        elif not answer.complete:
-            self._set_text(answer, "")
-        elif answer.response.config.modality == "audio":
+        elif answer.complete and answer.response.config.modality == "audio":
             self._keep_heard(answer)
         assert answer.task is not None
         if answer.task.done():
@@ -197,14 +200,23 @@ class Speaker:
     def _truncate(self, answer: Answer, heard_s: float) -> None:
         text = answer.response.heard.text(heard_s)
         self._set_text(answer, text)
-        self._notify(told.ItemTruncated(answer.item_id, round(heard_s * 1000), text))
+        truncated = told.ItemTruncated(answer.item_id, round(heard_s * 1000), text)
+        if answer.reason is not None and not answer.complete:
+            answer.truncated = truncated  # the whole item is told with the answer's end, which comes first
+        else:
+            self._notify(truncated)
 
-    def _set_text(self, answer: Answer, text: str) -> None:
+    def _keep_unheard(self, answer: Answer) -> None:
+        """It breaks off, and no sound of it was heard: it is remembered only as far as it was to be read."""
+        written = answer.response.config.modality == "text"
+        self._set_text(answer, answer.response.text if written else "", complete=False)
+
+    def _set_text(self, answer: Answer, text: str, *, complete: bool = True) -> None:
         """The client may have deleted the item."""
         if answer.item_id in self._history:
             if answer.cut_s is not None:
                 text = answer.response.heard.text(answer.cut_s)
-            self._history.set_text(answer.item_id, text)
+            self._history.set_text(answer.item_id, text, complete=complete)
 
     def _response(self, turn: int, messages: Messages, config: SessionConfig, *, held: bool) -> Response:
         return Response(
@@ -268,7 +280,11 @@ class Speaker:
         """However the task of a cancelled response ended; cancelled before its first step, it has never run."""
         answer = self._answer_of(response)
         if answer is not None and answer.reason is not None:
+            if not answer.playing:
+                self._keep_unheard(answer)
             self._finished(answer, "cancelled")
+            if answer.truncated is not None and answer.item_id in self._history:
+                self._notify(answer.truncated)
             self._cancelled(answer)
 
     def _failed(self, response: Response, error: GoAssistError) -> None:
@@ -287,7 +303,7 @@ class Speaker:
                 self._set_text(answer, response.heard.text(response.heard.duration_s))
                 self._output.end()
             else:
-                self._set_text(answer, "")
+                self._keep_unheard(answer)
                 self._output.clear()
         self._deliver(core.ResponseFailed(response.turn))
 

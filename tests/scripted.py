@@ -57,6 +57,7 @@ class Llm:
         self.go_on.set()
         self.finish_reason = "stop"
         self.leaving: asyncio.Event | None = None
+        self.error: GoAssistError | None = None  # once it may go on
 
     def generate(self, messages: Sequence[Message], *, max_tokens: int | None, temperature: float) -> Generation:
         self.prompts.append(messages)
@@ -70,6 +71,8 @@ class Llm:
             for word in self.text.split():
                 yield f"{word} "
             await self.go_on.wait()
+            if self.error is not None:
+                raise self.error
         finally:
             if self.leaving is not None:
                 await self.leaving.wait()

@@ -230,3 +230,62 @@ async def test_an_answer_that_the_client_has_truncated_stays_so_when_it_is_compl
         await talk.play(3)
         (truncated,) = talk.said(told.ItemTruncated)
         assert talk.memory[-1] == ("assistant", truncated.text)
+
+
+@pytest.mark.parametrize("client_plays", [False, True])
+async def test_how_much_was_heard_is_told_after_the_answer_is_done(client_plays: bool) -> None:
+    async with call(client_plays=client_plays) as talk:
+        talk.llm.go_on.clear()
+        talk.tts.seconds = 2.0
+        await talk.answer()
+        await talk.play(0.5)
+        (started,) = talk.said(told.ResponseStarted)
+        talk.session.cancel_response()
+        if client_plays:
+            talk.session.truncate_item(started.item_id, 300)
+        await talk.settle()
+        ends = [each for each in talk.told if isinstance(each, told.ResponseFinished | told.ItemTruncated)]
+        assert [type(each) for each in ends] == [told.ResponseFinished, told.ItemTruncated]
+        truncated = talk.said(told.ItemTruncated)[0]
+        assert talk.memory[-1] == ("assistant", truncated.text)
+        assert truncated.audio_end_ms == (300 if client_plays else pytest.approx(600, abs=40))
+
+
+async def test_of_an_answer_deleted_while_it_is_cancelled_nothing_is_truncated() -> None:
+    async with call() as talk:
+        talk.llm.go_on.clear()
+        await talk.answer()
+        talk.session.cancel_response()
+        await deleted(talk)
+        await talk.settle()
+        assert talk.state == "listening"
+        assert not talk.said(told.ItemTruncated)
+
+
+@pytest.mark.parametrize("failing", [False, True])
+async def test_what_was_read_of_a_written_answer_is_remembered_though_it_breaks_off(failing: bool) -> None:
+    async with call(replace(waiting(), modality="text")) as talk:
+        talk.llm.go_on.clear()
+        talk.session.add_item(Item("typed", "user", "Count to ten."))
+        talk.session.request_response()
+        await talk.settle()
+        read = "".join(each.delta for each in talk.said(told.ResponseText))
+        assert read.strip() == talk.llm.text
+        if failing:
+            talk.llm.error = BackendUnavailableError("the model was lost")
+            talk.llm.go_on.set()
+        else:
+            talk.session.cancel_response()
+        await talk.settle()
+        (finished,) = talk.said(told.ResponseFinished)
+        assert finished.status == ("failed" if failing else "cancelled")
+        assert talk.memory[-1] == ("assistant", finished.text) == ("assistant", read)
+        assert not talk.session.history[finished.item_id].complete
+
+
+async def test_of_a_spoken_answer_that_fails_before_its_first_sound_nothing_is_remembered() -> None:
+    async with call() as talk:
+        talk.tts.error = BackendUnavailableError("the voice was lost")
+        talk.session.request_response()
+        await talk.settle()
+        assert talk.memory == [("assistant", "")]

@@ -16,6 +16,7 @@ from orchestrator.core.events import (
     ResumePlayout,
     Speculate,
     SpeechPaused,
+    SpeechStarted,
     StartResponse,
     TruncateHistory,
     TurnEnded,
@@ -23,8 +24,9 @@ from orchestrator.core.events import (
 )
 from orchestrator.core.memory import Memory
 
-# Nobody begins more turns while a response is cancelled (a second) or speaks on without being interruptible.
-MAX_KEPT_EVENTS = 16
+# Speech that came to nothing is not kept, nor two requests in a row. Nobody says more sentences than that while a
+# response is cancelled (a second) or speaks on without being interruptible (minutes at most).
+MAX_KEPT_EVENTS = 64
 
 Outcome = tuple[Memory, list[Command]]
 
@@ -61,7 +63,8 @@ def release(memory: Memory, event: Event) -> Outcome:
 
 
 def commit_only(memory: Memory, event: Event) -> Outcome:
-    return replace(memory, utterance=None, speculation=None), [*_drop(memory), *_commit(event)]
+    # The client wants no answer of itself to these words, nor a later one to what they have replaced.
+    return replace(memory, utterance=None, speculation=None, unanswered=None), [*_drop(memory), *_commit(event)]
 
 
 def close_utterance(memory: Memory, event: Event) -> Outcome:
@@ -82,8 +85,7 @@ def await_response(memory: Memory, event: Event) -> Outcome:
 
 
 def refuse(memory: Memory, event: Event) -> Outcome:
-    turn = turn_of(event)
-    return replace(memory, latest=turn), [RefuseResponse(turn)]
+    return memory, [RefuseResponse(turn_of(event))]
 
 
 def finish(memory: Memory, event: Event) -> Outcome:
@@ -120,9 +122,13 @@ def overtake(memory: Memory, event: Event) -> Outcome:
 
 def cancel(memory: Memory, event: Event) -> Outcome:
     assert memory.response is not None
-    # Who speaks is answered by what is said now; what a client asked for, it still wants.
-    awaited = memory.awaited if isinstance(event, CancelRequested) else None
-    return replace(memory, paused=False, unanswered=None, awaited=awaited), [CancelResponse(memory.response)]
+    commands: list[Command] = [CancelResponse(memory.response)]
+    awaited = memory.awaited
+    if awaited is not None and not isinstance(event, CancelRequested):
+        # Who speaks is answered by what is said now. What a client asked for before it cancelled, it still wants.
+        commands.append(RefuseResponse(awaited, overtaken=True))
+        awaited = None
+    return replace(memory, paused=False, unanswered=None, awaited=awaited), commands
 
 
 def cancel_heard(memory: Memory, event: Event) -> Outcome:
@@ -143,6 +149,8 @@ def cancel_heard_and_keep(memory: Memory, event: Event) -> Outcome:
 
 
 def keep(memory: Memory, event: Event) -> Outcome:
+    if isinstance(event, TurnEnded) and not event.text.strip() and SpeechStarted(event.turn) in memory.kept:
+        return replace(memory, kept=tuple(each for each in memory.kept if each != SpeechStarted(event.turn))), []
     return replace(memory, kept=(*memory.kept, event)[-MAX_KEPT_EVENTS:]), []
 
 

@@ -1,6 +1,6 @@
 """When a row of the conversation's table holds. The docstrings are the labels of its diagram."""
 
-from orchestrator.core.events import Event, SpeechPaused, SpeechStarted, TurnEnded, turn_of
+from orchestrator.core.events import Event, ResponseRequested, SpeechPaused, SpeechStarted, TurnEnded, turn_of
 from orchestrator.core.memory import Memory
 from orchestrator.core.words import same_words
 
@@ -21,18 +21,29 @@ def requested(memory: Memory, event: Event) -> bool:
 
 
 def only_playing(memory: Memory, event: Event) -> bool:
-    """new turn, the response is complete"""
-    return memory.complete and memory.awaited is None and new_turn(memory, event)
+    """new turn, the first to wait, the response is complete"""
+    return memory.complete and not memory.kept and first_waiting(memory, event) and new_turn(memory, event)
+
+
+def behind_speech(memory: Memory, event: Event) -> bool:
+    """the first after what was kept"""
+    return bool(memory.kept) and first_waiting(memory, event)
+
+
+def first_waiting(memory: Memory, event: Event) -> bool:
+    """the first to wait"""
+    return not isinstance(memory.kept[-1], ResponseRequested) if memory.kept else memory.awaited is None
 
 
 def interrupting(memory: Memory, event: Event) -> bool:
     """new turn, interruptible"""
-    return memory.policy.interrupt_response and new_turn(memory, event)
+    return not uninterruptible(memory, event) and new_turn(memory, event)
 
 
 def uninterruptible(memory: Memory, event: Event) -> bool:
-    """not interruptible"""
-    return not memory.policy.interrupt_response
+    """not interruptible, or behind what was kept"""
+    # Where the client makes the agent interruptible meanwhile, earlier words would be lost behind later speech.
+    return not memory.policy.interrupt_response or bool(memory.kept)
 
 
 def of_utterance(memory: Memory, event: Event) -> bool:
@@ -43,6 +54,11 @@ def of_utterance(memory: Memory, event: Event) -> bool:
 def of_response(memory: Memory, event: Event) -> bool:
     """of this response"""
     return turn_of(event) == memory.response
+
+
+def speculating(memory: Memory, event: Event) -> bool:
+    """a response is held"""
+    return memory.speculation is not None
 
 
 def of_speculation(memory: Memory, event: Event) -> bool:

@@ -22,6 +22,7 @@ from orchestrator.core.events import (
     InterruptionRejected,
     PlaybackFinished,
     PlaybackStarted,
+    PromptChanged,
     ResponseCancelled,
     ResponseCompleted,
     ResponseFailed,
@@ -31,6 +32,7 @@ from orchestrator.core.events import (
     SpeechStarted,
     State,
     TurnEnded,
+    turn_of,
 )
 from orchestrator.core.memory import Memory, Policy
 
@@ -56,6 +58,7 @@ TABLE: tuple[Row, ...] = (
     Row(_LISTENING, SpeechPaused, when.worth_speculating, do.speculate, _LISTENING),
     Row(_LISTENING, SpeechResumed, when.of_speculation, do.drop_speculation, _LISTENING),
     Row(_LISTENING, ResponseFailed, when.of_speculation, do.drop_speculation, _LISTENING),
+    Row(_LISTENING, PromptChanged, when.speculating, do.drop_speculation, _LISTENING),
     Row(_LISTENING, TurnEnded, when.foreseen, do.release, _THINKING),
     Row(_LISTENING, TurnEnded, when.answerable, do.start, _THINKING),
     Row(_LISTENING, TurnEnded, when.with_words, do.commit_only, _LISTENING),
@@ -72,6 +75,7 @@ TABLE: tuple[Row, ...] = (
     Row(_THINKING, ResponseCompleted, when.of_response, do.complete, _THINKING),
     Row(_THINKING, ResponseFailed, when.of_response, do.fail, _LISTENING),
     Row(_THINKING, PlaybackFinished, when.of_response, do.finish, _LISTENING),
+    Row(_THINKING, ResponseRequested, when.behind_speech, do.keep, _THINKING),
     Row(_THINKING, ResponseRequested, when.only_playing, do.await_response, _THINKING),
     Row(_THINKING, ResponseRequested, when.new_turn, do.refuse, _THINKING),
     Row(_THINKING, CancelRequested, when.always, do.cancel, _INTERRUPTED),
@@ -87,6 +91,7 @@ TABLE: tuple[Row, ...] = (
     Row(_SPEAKING, ResponseCompleted, when.of_response, do.complete, _SPEAKING),
     Row(_SPEAKING, PlaybackFinished, when.of_response, do.finish, _LISTENING),
     Row(_SPEAKING, ResponseFailed, when.of_response, do.report, _SPEAKING),
+    Row(_SPEAKING, ResponseRequested, when.behind_speech, do.keep, _SPEAKING),
     Row(_SPEAKING, ResponseRequested, when.only_playing, do.await_response, _SPEAKING),
     Row(_SPEAKING, ResponseRequested, when.new_turn, do.refuse, _SPEAKING),
     Row(_SPEAKING, CancelRequested, when.always, do.cancel_heard, _INTERRUPTED),
@@ -94,7 +99,8 @@ TABLE: tuple[Row, ...] = (
     Row(_INTERRUPTED, ResponseCancelled, when.of_response, do.forget_response, _LISTENING),
     Row(_INTERRUPTED, SpeechStarted, when.always, do.keep, _INTERRUPTED),
     Row(_INTERRUPTED, TurnEnded, when.always, do.keep, _INTERRUPTED),
-    Row(_INTERRUPTED, ResponseRequested, when.always, do.keep, _INTERRUPTED),
+    Row(_INTERRUPTED, ResponseRequested, when.first_waiting, do.keep, _INTERRUPTED),
+    Row(_INTERRUPTED, ResponseRequested, when.new_turn, do.refuse, _INTERRUPTED),
 )
 
 _ROWS: dict[tuple[State, type[Event]], tuple[Row, ...]] = {
@@ -145,7 +151,8 @@ class Conversation:
     def _take(self, row: Row, event: Event) -> list[Command]:
         self._memory, commands = row.action(self._memory, event)
         if row.to is not row.state:
-            turn = self._memory.response if isinstance(event, CancelRequested | HungUp) else event.turn
+            untied = isinstance(event, CancelRequested | PromptChanged | HungUp)
+            turn = self._memory.response if untied else turn_of(event)
             self.state = row.to
             commands = [Enter(row.to, row.state, turn or self._memory.latest), *commands]
         if row.to is State.LISTENING and self._memory.kept:

@@ -114,6 +114,11 @@ class CancelRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class PromptChanged:
+    """The client changed what answers are made of: the conversation's items, or how it wants to be answered."""
+
+
+@dataclass(frozen=True, slots=True)
 class HungUp:
     """The call is over."""
 
@@ -132,13 +137,14 @@ Event = (
     | InterruptionConfirmed
     | InterruptionRejected
     | CancelRequested
+    | PromptChanged
     | HungUp
 )
 
 
 def turn_of(event: Event) -> int:
     """The turn of an event that belongs to one."""
-    assert not isinstance(event, CancelRequested | HungUp)
+    assert not isinstance(event, CancelRequested | PromptChanged | HungUp)
     return event.turn
 
 
@@ -187,9 +193,13 @@ class StartResponse:
 
 @dataclass(frozen=True, slots=True)
 class RefuseResponse:
-    """Another response is under way: tell the client that this one is not begun."""
+    """Tell the client that the response it asked for is not begun: another is under way.
+
+    `overtaken`: or the user interrupted the one that it was to follow.
+    """
 
     turn: int
+    overtaken: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from orchestrator.core.events import (
     PausePlayout,
     PlaybackFinished,
     PlaybackStarted,
+    PromptChanged,
     RefuseResponse,
     ReleaseResponse,
     ReportFailure,
@@ -85,6 +86,7 @@ EVENTS: list[Event] = [
     InterruptionConfirmed(1),
     InterruptionRejected(1),
     CancelRequested(),
+    PromptChanged(),
 ]
 
 
@@ -189,6 +191,13 @@ def test_speculation_on_other_words_is_replaced() -> None:
     assert conversation.receive(SpeechPaused(1, "What time is it?")) == []
 
 
+def test_speculation_is_dropped_when_the_client_changes_what_answers_are_made_of() -> None:
+    conversation = conversation_in(LISTENING)
+    feed(conversation, SpeechPaused(1, "what time is it"))
+    assert conversation.receive(PromptChanged()) == [DropSpeculation(1)]
+    assert StartResponse(1) in conversation.receive(TurnEnded(1, "what time is it"))
+
+
 def test_speculation_that_was_wrong_is_dropped_at_the_turns_end() -> None:
     conversation = conversation_in(LISTENING)
     feed(conversation, SpeechPaused(1, "what time"))
@@ -208,6 +217,13 @@ def test_a_noise_before_the_first_sound_does_not_lose_the_question() -> None:
     assert CancelResponse(1) in conversation.receive(SpeechStarted(2))
     feed(conversation, ResponseCancelled(1))
     assert without_entries(conversation.receive(TurnEnded(2, ""))) == [StartResponse(2, instead_of=1)]
+
+
+def test_a_noise_does_not_ask_a_question_again_that_words_have_replaced() -> None:
+    conversation = conversation_in(THINKING)
+    conversation.set_policy(Policy(create_response=False))
+    feed(conversation, SpeechStarted(2), ResponseCancelled(1), TurnEnded(2, "never mind"), SpeechStarted(3))
+    assert conversation.receive(TurnEnded(3, "")) == []
 
 
 def test_a_cancelled_question_is_not_asked_again_by_a_noise() -> None:
@@ -248,7 +264,8 @@ def test_an_awaited_response_outlasts_a_cough_and_a_cancellation() -> None:
 
 def test_who_interrupts_is_answered_in_place_of_what_the_client_had_asked_for() -> None:
     conversation = conversation_in(SPEAKING)
-    feed(conversation, ResponseCompleted(1), ResponseRequested(2), SpeechStarted(3), InterruptionConfirmed(3))
+    feed(conversation, ResponseCompleted(1), ResponseRequested(2), SpeechStarted(3))
+    assert RefuseResponse(2, overtaken=True) in conversation.receive(InterruptionConfirmed(3)), "nor forgotten"
     assert without_entries(conversation.receive(ResponseCancelled(1))) == []
     assert StartResponse(3) in conversation.receive(TurnEnded(3, "something else"))
 
@@ -273,6 +290,44 @@ def test_speech_that_began_when_it_could_not_interrupt_is_kept_to_its_end() -> N
     conversation.set_policy(Policy())
     assert feed(conversation, TurnEnded(2, "one more thing")) == []
     assert StartResponse(2) in conversation.receive(PlaybackFinished(1))
+
+
+@pytest.mark.parametrize("state", [THINKING, SPEAKING], ids=lambda state: state.name)
+@pytest.mark.parametrize("complete", [False, True])
+def test_a_response_asked_for_behind_speech_that_waits_comes_after_it(state: State, complete: bool) -> None:
+    conversation = Conversation(Policy(create_response=False, interrupt_response=False))
+    feed(conversation, ResponseRequested(1), *[PlaybackStarted(1)] * (state is SPEAKING))
+    feed(conversation, *[ResponseCompleted(1)] * complete)
+    assert feed(conversation, SpeechStarted(2), TurnEnded(2, "book a table"), ResponseRequested(3)) == []
+    assert conversation.receive(ResponseRequested(4)) == [RefuseResponse(4)], "one is enough"
+    commands = without_entries(conversation.receive(PlaybackFinished(1)))
+    assert commands == [CommitUserTurn(2, "book a table"), StartResponse(3)]
+
+
+def test_speech_behind_speech_that_waits_waits_too_though_it_could_interrupt_by_now() -> None:
+    conversation = Conversation(Policy(interrupt_response=False))
+    feed(conversation, *PATHS[SPEAKING], SpeechStarted(2), TurnEnded(2, "one more thing"))
+    conversation.set_policy(Policy())
+    assert feed(conversation, SpeechStarted(3)) == []
+    commands = without_entries(conversation.receive(PlaybackFinished(1)))
+    assert commands[:2] == [CommitUserTurn(2, "one more thing"), StartResponse(2)]
+
+
+def test_coughs_while_nothing_can_be_said_take_no_room_from_words() -> None:
+    conversation = Conversation(Policy(interrupt_response=False))
+    feed(conversation, *PATHS[SPEAKING], SpeechStarted(2), TurnEnded(2, "one more thing"))
+    for turn in range(3, 100):
+        assert feed(conversation, SpeechStarted(turn), TurnEnded(turn, "")) == []
+    assert CommitUserTurn(2, "one more thing") in conversation.receive(PlaybackFinished(1))
+
+
+def test_requests_while_nothing_can_be_begun_take_no_room_from_words() -> None:
+    conversation = conversation_in(INTERRUPTED)
+    feed(conversation, SpeechStarted(2), TurnEnded(2, "one more thing"), ResponseRequested(3))
+    for turn in range(4, 100):
+        assert conversation.receive(ResponseRequested(turn)) == [RefuseResponse(turn)]
+    commands = without_entries(conversation.receive(ResponseCancelled(1)))
+    assert commands == [CommitUserTurn(2, "one more thing"), StartResponse(2), RefuseResponse(3)]
 
 
 def test_push_to_talk_commits_without_answering() -> None:

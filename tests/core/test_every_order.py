@@ -3,10 +3,13 @@
 A monitor follows the commands of a conversation and fails where one breaks a rule: a response that starts twice, is
 cancelled twice or speaks beside another, a pause without a resume, words that are lost. Every sequence of events up to
 length 6 is tried (sequences that lead to the same situation are continued once), and longer ones by hypothesis.
+
+Those may come in any order at all. What a session promises its client, that no words and no request vanish, holds for
+the orders that a session can make: a `Call` gives its conversation no others.
 """
 
 import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given, settings
@@ -28,6 +31,7 @@ from orchestrator.core.events import (
     PausePlayout,
     PlaybackFinished,
     PlaybackStarted,
+    PromptChanged,
     RefuseResponse,
     ReleaseResponse,
     ReportFailure,
@@ -75,6 +79,7 @@ class Monitor:
     state: State = State.IDLE
     committed: frozenset[int] = frozenset()
     answered: frozenset[int] = frozenset()  # turns whose response was started or released
+    refused: frozenset[int] = frozenset()  # requests of which the client was told that they will have none
     active: int | None = None  # the response that may be generating or playing
     cancelled: int | None = None  # the response whose end is awaited
     held: int | None = None
@@ -139,9 +144,9 @@ class Monitor:
             case TruncateHistory(turn):
                 assert turn == self.cancelled
             case RefuseResponse(turn):
-                assert self.state in (State.THINKING, State.SPEAKING)
+                assert self.state in (State.THINKING, State.SPEAKING, State.INTERRUPTED)
                 assert turn not in self.answered
-                self.answered |= {turn}  # and never will be
+                self.refused |= {turn}
             case ReportFailure(_):
                 pass
             case CloseSession():
@@ -157,7 +162,7 @@ class Monitor:
 def events(latest: int) -> list[Event]:
     """Every kind of event, with turns that were, are or will be."""
     turns = range(1, latest + 2)
-    made: list[Event] = [CancelRequested(), HungUp()]
+    made: list[Event] = [CancelRequested(), PromptChanged(), HungUp()]
     for turn in turns:
         made += [SpeechStarted(turn), ResponseRequested(turn), SpeechResumed(turn)]
         made += [PlaybackStarted(turn), ResponseCompleted(turn), PlaybackFinished(turn)]
@@ -238,3 +243,111 @@ def test_no_situation_is_a_dead_end(choices: list[int]) -> None:
         elif monitor.active is not None:
             monitor.receive(PlaybackFinished(monitor.active))
     assert monitor.state in (State.IDLE, State.LISTENING)
+
+
+@dataclass
+class Call:
+    """Feeds a monitor as a session does: numbers grow, and the verdict on an interruption comes before its words."""
+
+    monitor: Monitor
+    latest: int = 0
+    speaking: int | None = None
+    rejected: bool = False  # the present utterance counts no more
+    owed: frozenset[int] = frozenset()  # turns whose words are to be committed
+    asked: frozenset[int] = frozenset()  # requests that are to be answered or refused
+
+    def steps(self) -> list[str]:
+        monitor = self.monitor
+        steps = ["ask", "flip"]
+        if self.speaking is None:
+            steps.append("begin")
+        else:
+            steps += (
+                ["confirm", "reject"] if monitor.paused else ["nothing", *["words", "commit"] * (not self.rejected)]
+            )
+        if monitor.active is not None:
+            steps += ["cancel", "complete", "fail", *["finish"] * (not monitor.paused)]
+            steps += ["play"] * (monitor.state is State.THINKING)
+        return steps + ["cancelled"] * (monitor.cancelled is not None)
+
+    def do(self, step: str) -> None:
+        response, speech = self.monitor.active or 0, self.speaking or 0
+        event: Event
+        match step:
+            case "begin" | "ask":
+                self.latest += 1
+                event = SpeechStarted(self.latest) if step == "begin" else ResponseRequested(self.latest)
+                if step == "begin":
+                    self.speaking, self.rejected = self.latest, False
+                else:
+                    self.asked |= {self.latest}
+            case "words" | "commit" | "nothing":
+                event = TurnEnded(speech, "" if step == "nothing" else "my words", by_client=step == "commit")
+                self.speaking = None
+                if step != "nothing":
+                    self.owed |= {speech}
+            case "confirm":
+                event = InterruptionConfirmed(speech)
+            case "reject":
+                event, self.rejected = InterruptionRejected(speech), True
+            case "flip":
+                policy = self.monitor.conversation._memory.policy
+                other = replace(policy, interrupt_response=not policy.interrupt_response)
+                self.monitor.conversation.set_policy(other)
+                return
+            case "cancelled":
+                event = ResponseCancelled(self.monitor.cancelled or 0)
+            case _:
+                made: dict[str, Event] = {
+                    "cancel": CancelRequested(),
+                    "play": PlaybackStarted(response),
+                    "complete": ResponseCompleted(response),
+                    "finish": PlaybackFinished(response),
+                    "fail": ResponseFailed(response),
+                }
+                event = made[step]
+        self.monitor.receive(event)
+
+    def after(self, step: str) -> "Call":
+        call = copy.copy(self)
+        call.monitor = copy.copy(self.monitor)
+        call.monitor.conversation = copy.copy(self.monitor.conversation)
+        call.do(step)
+        return call
+
+    def check(self) -> None:
+        """The user falls silent, and the agent says all that is left: nothing has vanished."""
+        end = copy.copy(self)
+        end.monitor = copy.copy(self.monitor)
+        end.monitor.conversation = copy.copy(self.monitor.conversation)
+        while steps := set(end.steps()) & {"reject", "nothing", "cancelled", "finish"}:
+            end.do(min(steps, key=["reject", "nothing", "cancelled", "finish"].index))
+        assert end.owed <= end.monitor.committed, "words vanished"
+        assert end.asked <= end.monitor.answered | end.monitor.refused, "a request vanished"
+
+
+@pytest.mark.parametrize("policy", POLICIES, ids=repr)
+def test_no_words_and_no_request_vanish(policy: Policy) -> None:
+    frontier = [Call(Monitor(conversation=Conversation(policy)))]
+    seen = set()
+    for _ in range(7):
+        reached = []
+        for call in frontier:
+            for step in call.steps():
+                after = call.after(step)
+                key = (situation(after.monitor), after.speaking, after.rejected, after.owed, after.asked)
+                if key not in seen:
+                    seen.add(key)
+                    after.check()
+                    reached.append(after)
+        frontier = reached
+
+
+@given(st.sampled_from(POLICIES), st.lists(st.integers(0, 10_000), max_size=60))
+@settings(max_examples=500, deadline=None)
+def test_no_words_and_no_request_vanish_in_a_long_call(policy: Policy, choices: list[int]) -> None:
+    call = Call(Monitor(conversation=Conversation(policy)))
+    for choice in choices:
+        steps = call.steps()
+        call.do(steps[choice % len(steps)])
+    call.check()
