@@ -1,12 +1,14 @@
 """Is an utterance complete? What its words alone tell, for a recogniser that writes no punctuation.
 
 An English speaker who stops after 'and', 'the' or 'um' goes on; one who stops after the digits of a telephone number
-may. The lists are closed classes of words; whatever is in none of them can end a sentence. Of other languages only
-the punctuation is understood.
+may. The lists are closed classes of words; whatever is in none of them can end a sentence. Of other languages the
+punctuation is understood, and a few words that cannot come last.
 """
 
+import re
 from enum import Enum
 
+from orchestrator.core.languages import ends_open, languages_of
 from orchestrator.core.words import words_of
 
 
@@ -75,6 +77,17 @@ _DIGITS |= {"twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", 
 # 'What is five plus seven' is no dictation.
 _OPERATORS = {"plus", "minus", "times", "over", "by"}
 
+# What is read out number by number, a group at a time: a recogniser's full stop ends none of it. What is counted, or
+# done at a time, is no part of it: 'the number of guests is 4', 'to order two', 'at 5', 'a table for two'.
+_READ_OUT = {"number", "code", "pin", "zip", "postcode", "phone", "card", "account", "order", "extension", "id"}
+_READ_OUT |= {"password", "passcode", "reference", "booking", "serial", "fax", "licence", "license"}
+_BEFORE_COUNTS = {"at", "for", "of", "by", "on", "since", "until", "till", "before", "after"}
+_MONTHS = {"january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november"}
+_BEFORE_YEARS = _BEFORE_COUNTS | _MONTHS | {"in", "december", "year", "spring", "summer", "autumn", "fall", "winter"}
+_SHORTEST_READ_OUT = 3
+_NEAR = 7  # what a number is told at most so many words before it
+_YEAR = re.compile(r"1\d{3}|20\d{2}")
+
 # After a house's number more of the address may follow.
 _STREETS = {"street", "road", "avenue", "lane", "boulevard", "highway"}
 
@@ -112,26 +125,32 @@ _PUT = {"turn", "switch", "put", "go", "come", "log", "sign", "move", "keep", "s
 
 
 def completeness(text: str, *, english: bool = True) -> Completeness:
-    """How complete `text` is by its last words and punctuation; `english` says whether its words can be judged."""
+    """How complete `text` is by its last words and punctuation; `english`: it is English unless it seems otherwise."""
     words = words_of(text)
     written = text.rstrip("\"'”’) \n")
     if not words:
         return _UNCLEAR
     if written.endswith(("...", "…", ",", ";", ":", "-", "–", "—", "，", "、")):
         return _TRAILING
-    ended = written.endswith((".", "!", "。", "！", "؟", "।")) or written.endswith(("?", "？"))
-    if not english or _in_another_script(text):
+    asked = written.endswith(("?", "？", "؟"))
+    ended = asked or written.endswith((".", "!", "。", "！", "।"))
+    languages = languages_of(text)
+    if not english or languages or _in_another_script(text):
+        if not asked and ends_open(written, languages):
+            return _UNCLEAR if ended else _TRAILING  # recognisers end what is unfinished with a full stop, too
         return _COMPLETE if ended else _UNCLEAR
     by_words = _by_words(words)
     if by_words is _COMPLETE and _is_open_list(text):
         return _UNCLEAR
-    if ended and by_words is _UNCLEAR:
+    if by_words is _UNCLEAR and (asked or (ended and not _is_read_out(written, words))):
         return _COMPLETE
     return by_words
 
 
 def asks(text: str) -> bool:
-    """Whether the speaker waits after an utterance: a short question or request that is complete, or thanks."""
+    """Whether the speaker waits after an utterance: a short English question or request, complete, or thanks."""
+    if languages_of(text):
+        return False
     words = words_of(text)
     joined = False
     while len(words) > 1 and words[0] in _BEFORE:
@@ -234,6 +253,27 @@ def _goes_on(previous: str, last: str) -> bool:
 def _is_dictated(word: str) -> bool:
     """Whether a word is a number or a spelled letter."""
     return word in _DIGITS or word.isdigit() or (len(word) == 1 and word not in "ai")
+
+
+def _is_read_out(written: str, words: list[str]) -> bool:
+    """Whether `written` ends in a number or a letter of which there may be more: '555', 'spelled S', 'pin is 4'."""
+    last, previous = words[-1], words[-2] if len(words) > 1 else ""
+    if not previous or not _is_dictated(last):
+        return False
+    token = written.split()[-1].strip("#.!\"'”’)")  # no number is '$100' or '100%', no letter the m of 'a.m.'
+    if len(token) == 1 and token.isalpha():
+        return True
+    if previous not in _BEFORE_COUNTS and _names_read_out(words[-_NEAR:-1]):
+        return True
+    if _YEAR.fullmatch(last) and previous in _BEFORE_YEARS:
+        return False
+    return token.isdigit() and len(token) >= _SHORTEST_READ_OUT
+
+
+def _names_read_out(words: list[str]) -> bool:
+    """Whether `words` tell what is read out: 'my order number is', but neither 'the number of …' nor 'to order …'."""
+    around = zip(["", *words], words, [*words[1:], ""], strict=False)
+    return any(word in _READ_OUT and before != "to" and after != "of" for before, word, after in around)
 
 
 def _in_another_script(text: str) -> bool:

@@ -5,14 +5,17 @@ lasting speech confirm; a cough, a backchannel, noise or the agent's own echo is
 Time is the count of 16 kHz samples.
 """
 
+import re
 from dataclasses import dataclass
 from enum import Enum
 
 from orchestrator.core import endpointing_rules
 from orchestrator.core.completeness import FUNCTION_WORDS, asks
-from orchestrator.core.words import words_of
+from orchestrator.core.words import WIDE, words_of
 
 SAMPLES_PER_MS = 16
+
+_WIDE = re.compile(WIDE)
 
 
 class Verdict(Enum):
@@ -37,6 +40,19 @@ class Rules:
 
 _COMMANDS = {"stop", "wait", "hold on", "hang on", "pause", "quiet", "be quiet", "shut up", "enough", "no", "cancel"}
 _COMMANDS |= {"excuse me", "sorry", "hey", "never mind", "one moment", "just a moment", "listen", "hold it", "silence"}
+# The same in German, French, Spanish, Italian, Portuguese and Dutch, as far as it is neither English nor listening.
+_COMMANDS |= {"stopp", "halt", "warte", "warten", "moment mal", "moment bitte", "einen moment", "nein", "hör auf"}
+_COMMANDS |= {"arrête", "arrêtez", "arrete", "attends", "attendez", "un moment", "un instant", "tais toi"}
+_COMMANDS |= {"para", "espera", "espere", "basta", "un momento", "silencio", "cállate", "detente"}
+_COMMANDS |= {"ferma", "fermati", "aspetta", "aspetti", "un attimo", "silenzio", "zitto", "pare", "um momento", "chega"}
+_COMMANDS |= {"wacht", "hou op", "even wachten", "genoeg"}
+# These are only if nothing else is said: neither 'the moment it …' nor 'non-smoking' is a command.
+_SOLE_COMMANDS = {"moment", "momento", "momentje", "non"}
+# In scripts that write no spaces, by how they begin.
+_WIDE_COMMAND = re.compile(
+    r"停|等一下|等等|等一等|别说了|別說了|安静|闭嘴|(?:ちょっと)?[待ま]って|ストップ|やめて|止めて|止まって|黙って|静かに"
+    r"|잠깐|잠시만|그만|멈춰|기다려"
+)
 _NO_COMMANDS = {"no problem", "no worries", "no kidding", "no way", "no doubt"}
 # What may come before a command: 'okay, stop', 'um please wait'.
 _POLITE = {"please", "but", "and", "so", "well", "now"}
@@ -45,13 +61,27 @@ _BACKCHANNELS = {"uh", "huh", "uhuh", "mhm", "mm", "hmm", "hm", "um", "ah", "oh"
 _BACKCHANNELS |= {"right", "sure", "alright", "all", "i", "see", "got", "it", "cool", "nice", "great", "good", "wow"}
 _BACKCHANNELS |= {"true", "really", "exactly"}
 _BACKCHANNELS |= {"a", "the", "had", "her", "ha", "hut"}
+# What may come before a command in the other languages; alone, nobody knows yet.
+_LEADS = {"ja", "oui", "sí", "si", "sì", "sim", "ach", "aber", "mais", "pero", "ma", "mas", "maar", "bitte"}
+# Recognisers write some of these a hundred times over: no backtracking.
+_WIDE_BACKCHANNEL = re.compile(
+    r"(?:[嗯哦啊对對好是的]|没错|うん|はい|ええ|へえ|あ|そうですか|そうですね|そうか|そっか|そう|なるほど|ほんと"
+    r"|네|예|응|그래요?|맞아요?|그렇군요|음|아)++"
+)
+# In scripts that write no spaces so many characters are more than one word.
+_TWO_WIDE_WORDS = 4
 
 
 def is_command(text: str) -> bool:
     """Whether `text` begins by telling the agent to be silent."""
     words = words_of(text)
-    while len(words) > 1 and words[0] in _BACKCHANNELS | _POLITE:
-        del words[0]
+    if any(map(_WIDE_COMMAND.match, words)):
+        return True
+    before = ""
+    while len(words) > 1 and words[0] in _BACKCHANNELS | _POLITE | _LEADS:
+        before = words.pop(0)
+    if len(words) == 1 and words[0] in _SOLE_COMMANDS:
+        return before not in FUNCTION_WORDS
     starts = {" ".join(words[:length]) for length in (1, 2, 3)}
     return bool(starts & _COMMANDS) and not starts & _NO_COMMANDS
 
@@ -59,7 +89,7 @@ def is_command(text: str) -> bool:
 def is_backchannel(text: str) -> bool:
     """Whether `text` is nothing but signs of listening ('uh-huh', 'right', 'I see'), or empty."""
     words = words_of(text)
-    return " ".join(words) in _NO_COMMANDS or (len(words) <= 4 and all(word in _BACKCHANNELS for word in words))
+    return " ".join(words) in _NO_COMMANDS or (len(words) <= 4 and all(map(_is_listening, words)))
 
 
 def is_meant(text: str) -> bool:
@@ -72,7 +102,12 @@ def is_meant(text: str) -> bool:
         return True
     if len(words) == 2 and set(words) <= _BACKCHANNELS | FUNCTION_WORDS:
         return False  # who has begun a sentence with 'but it' goes on
-    return len(words) >= 2 and not is_backchannel(text)
+    several = len(words) >= 2 or len(_WIDE.findall(text)) >= _TWO_WIDE_WORDS
+    return several and not is_backchannel(text)
+
+
+def _is_listening(word: str) -> bool:
+    return word in _BACKCHANNELS or bool(_WIDE_BACKCHANNEL.fullmatch(word))
 
 
 def is_guess(text: str, confidence: float | None, rules: endpointing_rules.Rules) -> bool:

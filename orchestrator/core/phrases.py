@@ -8,7 +8,7 @@ out before it is written is cut inside. The phrases' texts joined are the text.
 import re
 from dataclasses import dataclass
 
-from orchestrator.core.boundaries import Boundary, Certainty, Kind, next_boundary
+from orchestrator.core.boundaries import Boundary, Certainty, Kind, in_label, next_boundary
 from orchestrator.core.spoken import spoken
 from orchestrator.core.words import WIDE
 
@@ -121,6 +121,7 @@ class PhraseSplitter:
         if length > LONGEST:
             limit = next(end for end in range(limit + 1) if letters(self._buffer[:end]) >= LONGEST)
         breaths = [breath.start() for breath in _BREATH.finditer(self._buffer, SHORTEST_CLAUSE, limit)]
+        breaths = [breath for breath in breaths if not in_label(self._buffer[:breath])]
         if breaths or length <= LONGEST:
             return breaths[-1] if breaths else None
         space = self._buffer.rfind(" ", 0, limit)

@@ -85,6 +85,71 @@ def test_a_script_that_is_not_english_is_noticed(text: str, expected: Completene
     assert completeness(text) is expected
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Mach das Licht an.", Completeness.COMPLETE),
+        ("Il y en a.", Completeness.COMPLETE),
+        ("Wie alt bist du?", Completeness.COMPLETE),
+        ("Was ist das", Completeness.UNCLEAR),
+        ("Ich hätte gern einen", Completeness.UNCLEAR),
+        ("Je voudrais un", Completeness.UNCLEAR),
+        ("Hava bugün çok güzel", Completeness.UNCLEAR),
+        ("Ich möchte etwas,", Completeness.TRAILING),
+        ("Mi número es el 555", Completeness.UNCLEAR),
+    ],
+)
+def test_a_language_that_is_not_english_is_noticed(text: str, expected: Completeness) -> None:
+    assert completeness(text) is expected
+    assert not asks(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Quiero reservar una mesa para",
+        "Ich komme heute und",
+        "Je viens avec mon",
+        "vorrei un tavolo per",
+        "ik ga naar de",
+    ],
+)
+@pytest.mark.parametrize("english", [True, False])
+def test_some_words_end_no_sentence_of_their_language(text: str, english: bool) -> None:
+    assert completeness(text, english=english) is Completeness.TRAILING
+    assert completeness(f"{text}.", english=english) is Completeness.UNCLEAR, "one of the two is misheard"
+    assert completeness(f"{text}?", english=english) is Completeness.COMPLETE
+
+
+@pytest.mark.parametrize("text", ["my number is 555", "my pin is 4", "it's spelled s", "my order number is seven"])
+def test_a_full_stop_ends_no_number_that_may_go_on(text: str) -> None:
+    assert completeness(text) is completeness(f"{text}.") is Completeness.UNCLEAR
+    assert completeness(f"{text}?") is Completeness.COMPLETE
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "My number is 0171.", "My zip code is 94103.", "The postcode is 10115.", "Order number 7734.", "It's 555!",
+        "The code is B.", "My card ends in 4.", "Call extension 7.", "Reach me at 555.", "My code is 1990.",
+    ],
+)  # fmt: skip
+def test_numbers_that_are_read_out_may_go_on(text: str) -> None:
+    assert completeness(text) is Completeness.UNCLEAR
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I want a table for two.", "Let's meet at 5.", "It was built in 1990.", "I live here since 2004.",
+        "The summer of 1969.", "It was in June 1990.", "It costs $100.", "I want two.", "It's 72%.",
+        "The number of guests is 4.", "I want to order two.", "Call my phone at 5.", "Wake me up at 7 a.m.",
+    ],
+)  # fmt: skip
+def test_other_numbers_are_settled_by_a_full_stop(text: str) -> None:
+    assert completeness(text) is Completeness.COMPLETE
+
+
 @pytest.mark.parametrize("text", ["", "  ", "...", "👍"])
 def test_a_text_without_words_tells_nothing(text: str) -> None:
     assert completeness(text) is Completeness.UNCLEAR

@@ -4,7 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.core.interruption import Interruption, Rules, Verdict, is_backchannel, is_command, is_guess
+from orchestrator.core.interruption import (
+    Interruption,
+    Rules,
+    Verdict,
+    is_backchannel,
+    is_command,
+    is_guess,
+    is_meant,
+)
 from tests.core.microphone import DEFAULT
 
 WINDOW_MS = 32
@@ -33,6 +41,50 @@ def after(*, speech_ms: int, text: str = "", final: bool = False) -> tuple[Verdi
 def test_a_command_interrupts_at_once(text: str) -> None:
     assert is_command(text)
     assert Interruption().hear(text) is Verdict.CONFIRMED
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Stopp!", "Halt!", "Warte mal", "Moment!", "Moment mal", "okay, stopp", "Non !", "ja, Moment", "nein",
+        "hör auf", "para", "¡Espera!", "basta", "un momento", "Arrête !", "attends", "ATTENDEZ", "ferma", "aspetta",
+        "pare", "wacht", "wacht even", "停", "停下来", "等一下", "嗯，等一下",
+        "ちょっと待って", "あの、ちょっと待って", "やめて", "잠깐만요",
+    ],
+)  # fmt: skip
+def test_so_does_a_command_in_another_language(text: str) -> None:
+    assert is_command(text)
+    assert Interruption().hear(text, guessed=True) is Verdict.CONFIRMED
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "the moment",
+        "a moment ago",
+        "paragraph",
+        "parent",
+        "halter",
+        "今天不停",
+        "stopped",
+        "non-smoking",
+        "the moment it",
+    ],
+)
+def test_nor_do_words_that_only_begin_like_one(text: str) -> None:
+    assert not is_command(text)
+
+
+@pytest.mark.parametrize("text", ["明天天气呢", "今日の天気は", "내일날씨는"])
+def test_a_script_without_spaces_has_as_many_words_as_its_characters_tell(text: str) -> None:
+    assert is_meant(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["明天", "天気", "嗯嗯", "对对对对", "好的好的", "そうですね", "なるほど", "うんうんうん", "네네네네"]
+)
+def test_one_word_and_signs_of_listening_in_such_a_script_let_the_agent_go_on(text: str) -> None:
+    assert not is_meant(text)
 
 
 @pytest.mark.parametrize("text", ["no problem", "no way", "stopwatch", "I know", "nobody", "right", ""])
@@ -127,6 +179,16 @@ def test_a_question_is_seldom_guessed(text: str, confidence: float | None, guess
 
 def test_of_another_language_questions_are_not_known() -> None:
     assert is_guess("what time is it", DEFAULT.trusted - 0.01, replace(DEFAULT, english=False))
+
+
+@pytest.mark.parametrize("text", ["Was ist das", "will er es haben"])
+def test_nor_where_another_language_is_noticed(text: str) -> None:
+    assert is_guess(text, DEFAULT.trusted - 0.01, DEFAULT)
+
+
+def test_a_recogniser_that_repeats_itself_without_end_takes_no_time() -> None:
+    assert is_backchannel("是啊" * 5000)
+    assert not is_backchannel("是啊" * 5000 + "天")
 
 
 def test_a_cough_lets_the_agent_go_on_within_half_a_second() -> None:

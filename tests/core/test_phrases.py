@@ -89,6 +89,13 @@ def test_short_sentences_are_joined_when_nobody_waits() -> None:
         "See https://example.com/a.b?c=d. or write to info@example.com, version 2.0.1 of it.",
         "On March 3, 2024, J. R. R. Tolkien counted 1, 2, 3, 4 and then stopped.",
         "That is No. 5 in Fig. 3 of approx. twenty others.",
+        "Your meeting is on Jan. 5 or on Dec. 25, 1990.",
+        "Der Tag der Deutschen Einheit ist am 3. Oktober.",
+        "Das Hotel wurde im 19. Jahrhundert gebaut.",
+        "Heute ist Montag, 24. Dezember, und sehr kalt.",
+        "Vom 1. Januar bis zum 31. Mai ist geschlossen.",
+        "La Sra. García y la Srta. Pérez llegan a las cinco.",
+        "Mme. Dupont wohnt in der Hauptstr. 5, Tel. 12 inkl. Durchwahl.",
         '"Are you there?" he asked, and "Stop!" she said.',
         "Wait... I think so… maybe it is so.",
     ],
@@ -105,6 +112,11 @@ def test_a_full_stop_that_ends_no_sentence_ends_no_phrase(sentence: str) -> None
         ("It is true (I believe so).", "That is the whole truth of it."),
         ("She said “never in my life!”", "That is the whole truth of it."),
         ("The answer to that is no.", "You must not do that to me."),
+        ("There are so many of us in Jan.", "That is the whole truth of it."),
+        ("Our little sister is only 3.", "Julia is the one who is five."),
+        ("Zähle zusammen mit mir bis 10.", "Danach beginnen wir von vorn."),
+        ("My little brother is only 3.", "October was when he came to us."),
+        ("That is how old I am. I am 3.", "Others are older than I am."),
         ("هل أنت بخير اليوم يا صديقي؟", "نعم أنا بخير والحمد لله اليوم."),
         ("मैं आज बहुत खुश हूँ दोस्त।", "क्या आप भी खुश हैं आज मित्र?"),
     ],
@@ -149,6 +161,26 @@ def test_markup_between_words_does_not_hide_a_sentence_end() -> None:
         "*And this is the other one.*",
         "Goodbye now.",
     ]
+
+
+@pytest.mark.parametrize(
+    ("opening", "rest"),
+    [
+        ("Your meeting is on Jan. 5 at noon.", "See you there then."),
+        ("Das Hotel wurde im 19. Jahrhundert gebaut.", "Es ist sehr alt."),
+        ("Montag, 24. Dezember ist frei.", "Bis dann also."),
+    ],
+)
+def test_a_date_is_whole_though_the_listener_waits(opening: str, rest: str) -> None:
+    for deltas in (tokens(f"{opening} {rest}"), [*f"{opening} {rest}"]):
+        assert texts(*deltas)[0] == opening
+
+
+def test_a_link_is_whole() -> None:
+    for link in ("[Section 1: Introduction](https://a.org/b)", "[The beginning and the whole rest](https://a.org/b)"):
+        first, *_ = split(*tokens(f"See {link} for all of it, please."))
+        assert link in first.text
+    assert texts(*tokens("[I am speaking softly, now and then."))[0] == "[I am speaking softly, now and then."
 
 
 def test_text_without_punctuation_is_cut_between_words() -> None:

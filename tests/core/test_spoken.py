@@ -16,7 +16,12 @@ from orchestrator.core.spoken import spoken
         ("| name | age |\n|:---|---:|\n| Ann | 7 |", "name, age. Ann, 7"),
         ("See [the docs](https://example.com/a_b?c=d).", "See the docs."),
         ("See https://www.example.com/a/b?c=d#e for more.", "See example.com for more."),
-        ("Write to anna_b@example.com.", "Write to anna b@example.com."),
+        ("Write to anna_b@example.com.", "Write to anna_b@example.com."),
+        ("_Or john_doe@example.com, my_file._", "Or john_doe@example.com, my file."),
+        ("Visit <https://example.com/a> for more.", "Visit example.com for more."),
+        ("Write to <support@example.com> or <mailto:a_b@c.org>.", "Write to support@example.com or a_b@c.org."),
+        ("24. Dezember ist Heiligabend.", "24. Dezember ist Heiligabend."),
+        ("19. Jahrhundert\n1. Januar\n2. Junge Leute", "19. Jahrhundert. 1. Januar. 2, Junge Leute"),
         ("Use snake_case, not __dunder__.", "Use snake case, not dunder."),
         ("Line one<br>line <b>two</b>", "Line one line two"),
         ("Great 🎉, I ❤️ it 👍🏽! :-)", "Great, I it!"),
@@ -25,6 +30,8 @@ from orchestrator.core.spoken import spoken
         ("one\ttwo\u200b  three", "one two three"),
         ("3 * 4 = 12, 5*3*2 = 30", "3 × 4 = 12, 5 × 3 × 2 = 30"),
         ("**5** 3 *items*, 2** 7", "5 3 items, 2 7"),
+        ("2 * x equals 4, and 5 * (3 + 2) is 25.", "2 × x equals 4, and 5 × (3 + 2) is 25."),
+        ("(a + b) * c, speed * time\n* apples\n * pears", "(a + b) × c, speed × time. apples. pears"),
     ],
 )
 def test_what_is_written_for_the_eye_has_no_sound(text: str, expected: str) -> None:
@@ -35,7 +42,7 @@ def test_what_is_written_for_the_eye_has_no_sound(text: str, expected: str) -> N
     "text",
     [
         "It costs $3.50 or 5.5% more at 10:30 a.m., i.e. 3 × 4 = 12.",
-        "20 °C, 1/2, #1, C#, C++, A & B, 2^3.",
+        "20 °C or 20 ℃, № 7, 1/2, #1, C#, C++, A & B, 2^3.",
         "你好，世界。",
         "Καλημέρα; Çok güzel! مرحبا؟",
         "नमस्ते दुनिया।",
