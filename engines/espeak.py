@@ -23,7 +23,8 @@ _TIED_IPA = 0x02 | 0x80 | ord("^") << 8  # speak_lib.h, espeak_TextToPhonemes: I
 _PUNCTUATION = re.compile(r"(\s*[;:,.!?¡¿—…\"«»“”(){}\[\]]+\s*)+")
 _MARKS = str.maketrans("{[]}«»", "(())“”")
 """Kokoro knows round brackets and curly quotation marks only."""
-_NUMBER_POINT = re.compile(r"(?<=\d)[.,:](?=\d)")
+_INNER_POINT = re.compile(r"(?<=\d)[.,:](?=\d)|(?<=\b[^\W\d_])\.(?=[^\W\d_]\b)")
+"""One within a word: 3.14 or U.S is no two clauses."""
 _LANGUAGE_SWITCH = re.compile(r"\([a-z^-]+\)")
 """espeak marks a word of another language: `(fr)ʃˈɛf(en)`."""
 _SYLLABIC = "\u0329"
@@ -63,7 +64,7 @@ class Espeak:
 
         `voice` is espeak's: en-us, en (British), fr … Raises ValueError for a voice that espeak does not have.
         """
-        text = _NUMBER_POINT.sub(lambda mark: f"\0{ord(mark[0])}\0", text)  # 3.14 is one word, not two clauses
+        text = _INNER_POINT.sub(lambda mark: f"\0{ord(mark[0])}\0", text)
         parts: list[str] = []
         end = 0
         for mark in _PUNCTUATION.finditer(text):

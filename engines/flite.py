@@ -14,7 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from engines import metrics
 from engines import text as texts
+from engines.english import in_words
 from engines.errors import InvalidInputError, ModelSetupError
 from engines.synthesizer import MAX_CHUNK_S, Samples, Sound, checked_text, choose, choose_language
 
@@ -35,7 +37,7 @@ _IN_ASCII = {
     "ßæÆœŒøØłŁđĐðÐþÞ": ["ss", "ae", "Ae", "oe", "Oe", "o", "O", "l", "L", "d", "D", "th", "Th", "th", "Th"],
     "‘’‚“”„−": ["'", "'", ",", '"', '"', '"', "-"],  # noqa: RUF001
     "–—…。！？，": [", ", ", ", "...", ". ", "! ", "? ", ", "],
-    "€£°×÷©®™": [" euros ", " pounds ", " degrees ", " times ", " divided by ", " copyright ", "", ""],
+    "©®™": [" copyright ", "", ""],
 }
 _TO_ASCII = str.maketrans(
     {key: value for keys, values in _IN_ASCII.items() for key, value in zip(keys, values, strict=True)}
@@ -134,6 +136,7 @@ class _Voice:
 
     def _speak(self, sentence: str, speed: float, emit: Emit) -> None:
         self._emit = emit
+        emit(np.empty(0, np.int16))  # the voice is free now
         self._library.flite_feat_set_float(self._features, b"duration_stretch", 1 / speed)
         wave = self._library.flite_text_to_wave(sentence.encode("ascii"), self._voice)
         if not wave:
@@ -175,7 +178,7 @@ class Flite:
         choose_language(language, self.languages)
         chosen = self._voices[choose("voice", voice, self.voices)]
         spoken = texts.spoken_text(text)
-        ascii_text = _in_ascii(spoken)
+        ascii_text = _in_ascii(in_words(spoken))
         if texts.is_silent(ascii_text) and not texts.is_silent(spoken):
             raise InvalidInputError("flite speaks English only, and the text has no Latin letter or digit")
         return _stream(chosen, ascii_text, speed)
@@ -188,10 +191,22 @@ class Flite:
 
 def _in_ascii(text: str) -> str:
     """`text` in the characters that flite's English reads: accents dropped, words of a bearable length."""
-    text = unicodedata.normalize("NFKD", text.translate(_TO_ASCII)).encode("ascii", "ignore").decode()
+    text = "".join(map(_ascii_of, text.translate(_TO_ASCII)))
     return " ".join(
         word[start : start + _LONGEST_WORD] for word in text.split() for start in range(0, len(word), _LONGEST_WORD)
     )
+
+
+def _ascii_of(character: str) -> str:
+    """What ASCII has of `character`; a space where it has nothing, lest two numbers become one."""
+    if character.isascii():
+        return character
+    if character.isdecimal():  # a digit of another script
+        return str(unicodedata.decimal(character))
+    parts = unicodedata.normalize("NFKD", character).encode("ascii", "ignore").decode()
+    if character.isnumeric():  # ① and the like
+        return f" {parts} "
+    return parts or ("" if unicodedata.combining(character) else " ")
 
 
 def _stream(voice: _Voice, text: str, speed: float) -> Sound:
@@ -216,7 +231,9 @@ def _sentence(voice: _Voice, sentence: str, speed: float, *, trim: bool) -> Soun
     try:
         waiting = np.empty(0, np.int16)
         enough = 1
-        while (piece := pieces.get()) is not None:
+        with metrics.waiting():
+            piece = pieces.get()
+        while piece is not None:
             if trim:
                 piece = _from_first_sound(piece)
                 trim = not len(piece)
@@ -225,6 +242,7 @@ def _sentence(voice: _Voice, sentence: str, speed: float, *, trim: bool) -> Soun
                 yield waiting[:_MAX_CHUNK_SAMPLES]
                 waiting = waiting[_MAX_CHUNK_SAMPLES:]
                 enough = _MAX_CHUNK_SAMPLES
+            piece = pieces.get()
         if len(waiting):
             yield waiting
         job.result()

@@ -19,6 +19,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from engines import text as texts
+from engines.english import in_words
 from engines.errors import ModelSetupError
 from engines.espeak import BRITISH, Espeak
 from engines.synthesizer import MAX_CHUNK_S, Sound, checked_text, choose, choose_language
@@ -98,8 +99,11 @@ class Kokoro:
         chosen = choose_language(language, self.languages)
         fluent = [name for name in self.voices if LANGUAGES[name[0]] == chosen] if language else self.voices
         name = choose("voice", voice, self.voices) if voice else fluent[0]
-        reader = name if name in fluent else fluent[0]
-        return self._stream(texts.spoken_text(text), self._styles[name], ESPEAK_VOICES[reader[0]], speed)
+        reader = (name if name in fluent else fluent[0])[0]
+        spoken = texts.spoken_text(text)
+        if LANGUAGES[reader] == "en":
+            spoken = in_words(spoken, day_first=ESPEAK_VOICES[reader] == BRITISH)
+        return self._stream(spoken, self._styles[name], ESPEAK_VOICES[reader], speed)
 
     def close(self) -> None:
         """End running syntheses: each iterator stops within a few milliseconds."""

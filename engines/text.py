@@ -17,12 +17,24 @@ _LINE_MARK = re.compile(r"^[ \t]*(?:#{1,6}[ \t]+|>+[ \t]?|[-*+•][ \t]+|(?:[-=*
 # A product, '3 * 4' or '3*4', has a sound in every language; emphasis, '**3** 4', has none.
 _PRODUCT = re.compile(r"(?<=\d)([^\S\n]*)\*\1(?=\d)")
 _EMPHASIS = re.compile(r"\*+|~~|`+|(?<!\w)_+|_+(?!\w)")
+# A power is written one way, which a voice can read; the sign ^ alone has no sound.
+_POWER = re.compile(r"(?<=[\w)])\^\(?(-?\d{1,9})\)?")
+_RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+_DEGREES = str.maketrans({"℃": "°C", "℉": "°F"})
 _LINE_END = re.compile(r"(?<=[^\s.!?:;,])[ \t]*\n\s*")
 _SPACES = re.compile(r"\s+")
 _CELL = re.compile(r"[ \t]*\|[ \t|]*")
 _BEFORE_POINT = re.compile(r"\s+(?=[.,!?;:])")
 _SENTENCE_END = re.compile(r"[.!?…]+[\"'”’)\]]*\s+|[。！？]+\s*")
-_ABBREVIATION = re.compile(r"\b(?:Dr|Mr|Mrs|Ms|Prof|St|Jr|Sr|vs|etc|e\.g|i\.e|[A-Z])\.\s+$")
+_ABBREVIATION = re.compile(
+    r"\b(?:Dr|Mr|Mrs|Ms|Prof|St|Mt|Ft|Jr|Sr|Gen|Sen|Rep|Gov|Capt|Lt|Col|Sgt|Rev|Hon|vs|e\.g|i\.e|approx|[A-Z])\.\s+$"
+)
+_ABBREVIATION_OR_LAST = re.compile(
+    r"(?:\b(?:[aApP]\.[mM]|etc|Inc|Ltd|Co|Corp|Ave|Blvd|Rd|[Dd]ept|[Ee]st|bzw|usw|ca)|"
+    r"\b(?:Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec))\.[\"'”’)\]]*\s+$"
+)
+"""Those that can end a sentence: one goes on where no capital follows."""
+_BEFORE_NUMBER = re.compile(r"\b(?:[Nn]os?|[Nn]r|[Ff]ig|[Vv]ol|pp?|[Cc]h|[Ss]ec|[Aa]rt|[Ee]xt)\.\s+$")
 _CLAUSE = re.compile(r"(?<=[,;:—–])\s+")
 
 
@@ -35,6 +47,7 @@ def spoken_text(text: str) -> str:
     text = _TAG.sub(" ", _COMMENT.sub(" ", text))
     text = _URL.sub(r"\1", _LINK.sub(r"\1", text))
     text = _EMPHASIS.sub("", _PRODUCT.sub(" × ", _LINE_MARK.sub("", text)))
+    text = _POWER.sub(lambda power: power[1].translate(_RAISED), text).translate(_DEGREES)
     text = "".join(_sound_of(character) for character in text)
     text = "\n".join(_CELL.sub(", ", line.strip(" \t|")) for line in text.splitlines())
     text = _SPACES.sub(" ", _LINE_END.sub(". ", text.strip()))
@@ -47,7 +60,7 @@ def _sound_of(character: str) -> str:
         return character if character in "\n\t" else ""
     category = unicodedata.category(character)
     # So: emoji and pictographs, but also the degree sign. Sk: modifiers, such as an emoji's skin tone.
-    silent = category[0] == "C" or (category in ("So", "Sk") and character not in "°©®")
+    silent = category[0] == "C" or (category in ("So", "Sk") and character not in "°©®№")
     return " " if silent else character
 
 
@@ -63,11 +76,19 @@ def sentences(text: str, *, limit: int = 300) -> Iterator[str]:
     """
     start = 0
     for match in _SENTENCE_END.finditer(text):
-        sentence = text[start : match.end()]
-        if not _ABBREVIATION.search(sentence):
-            yield from _pieces(sentence.strip(), limit)
+        if not _goes_on(text[max(start, match.end() - 20) : match.end()], text[match.end() : match.end() + 1]):
+            yield from _pieces(text[start : match.end()].strip(), limit)
             start = match.end()
     yield from _pieces(text[start:].strip(), limit)
+
+
+def _goes_on(end: str, follower: str) -> bool:
+    """Whether the point that closes `end` is that of an abbreviation, and the sentence goes on with `follower`."""
+    if _ABBREVIATION.search(end):
+        return True
+    if _ABBREVIATION_OR_LAST.search(end):
+        return bool(follower) and not follower.isupper()
+    return follower.isdecimal() and _BEFORE_NUMBER.search(end) is not None
 
 
 def _pieces(sentence: str, limit: int) -> Iterator[str]:

@@ -119,6 +119,46 @@ def test_accents_are_dropped_rather_than_the_letters(flite: Flite) -> None:
 
 
 @pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("½ cup", "one half cup"),
+        ("1½ cups", "one and a half cups"),
+        ("10² and 10³", "ten squared and ten cubed"),
+        ("2^10", "two to the ten"),
+        ("10⁶ people", "ten to the six people"),
+        ("z ≠ 2", "z not equal to two"),
+        ("≈ 5 or ≥ 5 or ≤ 5", "about five or at least five or at most five"),
+        ("5 ± 1", "five plus or minus one"),
+        ("5 µg", "five micrograms"),
+        ("5′10″", "five feet ten inches"),  # noqa: RUF001
+        ("¥500 and ₹500", "five hundred yen and five hundred rupees"),
+        ("50¢", "fifty cents"),
+        ("€5.50", "five euros and fifty cents"),
+        ("£20", "twenty pounds"),
+        ("20 $", "twenty dollars"),
+        ("5–10 people", "five to ten people"),
+        ("20℃", "twenty degrees C"),
+    ],
+)
+def test_signs_and_money_are_said(flite: Flite, written: str, said: str) -> None:
+    assert np.array_equal(whole(say(flite, written, EXACT)), whole(say(flite, said, EXACT)))
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [("5·3", "five three"), ("①②", "one two"), ("5你3", "five three"), ("٣", "three"), ("１２", "twelve")],  # noqa: RUF001
+)
+def test_what_ascii_has_not_joins_no_numbers(flite: Flite, written: str, said: str) -> None:
+    assert np.array_equal(whole(say(flite, written, EXACT)), whole(say(flite, said, EXACT)))
+
+
+def test_an_abbreviation_makes_no_pause(flite: Flite) -> None:
+    assert np.array_equal(
+        whole(say(flite, "at 5 p.m. tomorrow", EXACT)), whole(say(flite, "at five PM tomorrow", EXACT))
+    )
+
+
+@pytest.mark.parametrize(
     "text",
     ["a" * 300, "9" * 300, "$" * 50 + "1", "\x00a\x00b", "\x1b[31m", "<" * 200, "Ünïcödé ﬁ ½", "\ud83d", "%s%n%x"],
 )

@@ -1,6 +1,7 @@
 """tts by engines/kokoro: the real path through espeak-ng and ONNX Runtime, a model that makes tones, a real Triton."""
 
 import asyncio
+import subprocess
 import time
 from collections.abc import Iterator
 
@@ -11,6 +12,8 @@ from orchestrator.errors import ConfigurationError
 from tests.engines_heavy.conftest import Serve, configured, environment, tiny_weights
 from tests.engines_heavy.inference import answer, call, metric, refusal, settled, until
 from tests.servers.triton import RunningTriton
+
+# ruff: noqa: RUF001  (phonetic letters look like others)
 
 pytestmark = [pytest.mark.engines, pytest.mark.timeout(120)]
 TEXT = "Hello, how are you today? I am fine."
@@ -70,6 +73,53 @@ async def test_languages_are_pronounced_each_in_its_way(server: RunningTriton) -
     english = len(await spoken(server, "Les oiseaux chantent.", language="en"))
     french = len(await spoken(server, "Les oiseaux chantent.", language="fr", voice="af_heart"))
     assert english != french
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("It costs $20.", "It costs twenty dollars."),
+        ("It costs $5.50.", "It costs five dollars and fifty cents."),
+        ("$1.5 million", "1.5 million dollars"),
+        ("on 12/25/2024", "on December 25th, 2024"),
+        ("Dr. Smith and Mr. Jones", "Doctor Smith and Mister Jones"),
+        ("No. 5 on Jan. 5", "number five on January fifth"),
+        ("at 5 p.m. tomorrow", "at five PM tomorrow"),
+        ("the U.S. Army", "the US Army"),
+    ],
+)
+async def test_english_money_dates_and_abbreviations_are_read_as_words(
+    server: RunningTriton, written: str, said: str
+) -> None:
+    assert np.array_equal(await spoken(server, written), await spoken(server, said))
+
+
+async def test_a_british_voice_reads_the_day_before_the_month(server: RunningTriton) -> None:
+    read = await spoken(server, "on 7/4/2024", voice="bf_emma")
+    assert np.array_equal(read, await spoken(server, "on April 7th, 2024", voice="bf_emma"))
+    assert not np.array_equal(read, await spoken(server, "on July 4th, 2024", voice="bf_emma"))
+
+
+@pytest.mark.parametrize(
+    ("text", "voice", "expected"),
+    [
+        ("the U.S.A now", "en-us", "ðə jˌuˌɛsˈA nˈW"),
+        ("F.A.Q page.", "en-us", "ˌɛfˌAkjˈu pˈAʤ."),
+        ("z.B. hier", "de", "ʦˌɛtbˈeː. hˈiːɾ"),
+        ("3.14, end. Yes", "en-us", "θɹˈi pYnt wˈʌn fˈɔɹ, ˈɛnd. jˈɛs"),
+    ],
+)
+def test_a_point_within_a_word_is_no_full_stop(text: str, voice: str, expected: str) -> None:
+    program = "import sys; from engines.espeak import Espeak; print(Espeak().phonemes(*sys.argv[1:]))"
+    command = [environment("kokoro") / "bin" / "python", "-c", program, text, voice]
+    run = subprocess.run(command, check=True, capture_output=True, timeout=60, encoding="utf-8")
+    assert run.stdout.strip() == expected
+
+
+async def test_other_languages_read_money_in_their_own_way(server: RunningTriton) -> None:
+    own = await spoken(server, "20 €", language="fr")
+    assert np.array_equal(own, await spoken(server, "vingt euros", language="fr"))
+    assert not np.array_equal(own, await spoken(server, "20 €", voice="ff_siwis", language="en"))
 
 
 @pytest.mark.parametrize(
