@@ -132,7 +132,12 @@ async def _lifespan(
             for call in registry:
                 call.pressed(level)
 
-        admission = Admission(settings.max_frame_lateness_ms / 1000, lateness=plane.ticker.lateness, changed=pressed)
+        admission = Admission(
+            settings.max_frame_lateness_ms / 1000,
+            lateness=plane.ticker.lateness,
+            active=lambda: len(registry),
+            changed=pressed,
+        )
         app.state.services = Services(
             settings=settings,
             registry=registry,

@@ -39,7 +39,7 @@ BEGINNINGS = ("/v1/realtime/calls", "/sessions")
 # More than any request may have: the owner says how much exactly.
 MAX_BODY_BYTES = 16 * 1024 * 1024
 _OF_A_SESSION = re.compile(r"/(?:v1/realtime/calls|sessions)/([^/]+)(?:/.*)?")
-_OWNER = re.compile(r"(?:rtc|sess)_w(\d+)_\w+")
+_OWNER = re.compile(r"(?:rtc|sess)_w(\d{1,4})_\w+")
 _HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length", "upgrade", "te", "trailer"})
 
 
@@ -69,15 +69,23 @@ class Worker:
         return Kept(self.kept_descriptor, own=self.number)
 
     def chosen_by(self, session_id: str) -> int:
-        """Where a session is begun whose id its client chose: always there, so that no two have the same."""
-        return crc32(session_id.encode()) % len(self.ports)
+        """Where a session is begun whose id its client chose: always there, so that no two have the same.
+
+        An id that looks like one of ours is sought at the worker that it names, so it is begun there.
+        """
+        named = self._named_by(session_id)
+        return crc32(session_id.encode()) % len(self.ports) if named is None else named
 
     def owners(self, session_id: str) -> Sequence[int]:
         """Who else may have the session: one that its id names, or any for an id that a client chose."""
+        named = self._named_by(session_id)
+        candidates = range(len(self.ports)) if named is None else [named]
+        return [number for number in candidates if number != self.number]
+
+    def _named_by(self, session_id: str) -> int | None:
+        """The worker whose number is in the id; None where there is no such number, or no such worker."""
         named = _OWNER.fullmatch(session_id)
-        if named and int(named[1]) < len(self.ports) and int(named[1]) != self.number:
-            return [int(named[1])]
-        return [] if named else [number for number in range(len(self.ports)) if number != self.number]
+        return int(named[1]) if named and int(named[1]) < len(self.ports) else None
 
 
 class Siblings:
@@ -226,12 +234,19 @@ class Siblings:
 
     async def _ask(self, number: int, request: Request, body: bytes, *, timeout_s: float) -> httpx.Response:
         headers = [(name, value) for name, value in request.headers.raw if name.decode() not in _HOP_BY_HOP]
-        query = f"?{request.url.query}" if request.url.query else ""
-        url = f"{self._url(number)}{request.scope['path']}{query}"
         # Identity: what comes back compressed would be unpacked here and no longer be what its headers say.
         headers = [(name, value) for name, value in headers if name != b"accept-encoding"]
         headers.append((b"accept-encoding", b"identity"))
-        return await self._client.request(request.method, url, headers=headers, content=body, timeout=timeout_s)
+        # As it came: what is encoded in a path may be no part of a URL once it is decoded, or another part.
+        target, query = request.scope["raw_path"], request.scope["query_string"]
+        return await self._client.request(
+            request.method,
+            self._url(number),
+            headers=headers,
+            content=body,
+            timeout=timeout_s,
+            extensions={"target": target + b"?" + query if query else target},
+        )
 
     @property
     def _client(self) -> httpx.AsyncClient:

@@ -6,7 +6,7 @@ import time
 import httpx
 import pytest
 
-from orchestrator.admission import MAX_WAITING, WINDOW_S, Admission
+from orchestrator.admission import MAX_WAITING, RELEASED_PER_S, WINDOW_S, Admission
 from orchestrator.core.pressure import Level
 from orchestrator.errors import CapacityError
 from orchestrator.webrtc.ticker import Lateness
@@ -14,25 +14,25 @@ from tests.servers.orchestrator import run_orchestrator
 from tests.servers.triton import RunningTriton
 
 
-def admission(now: list[float], frames: list[Lateness]) -> Admission:
-    return Admission(0.04, lateness=lambda _: frames[0], clock=lambda: now[0])
+def admission(now: list[float], frames: list[Lateness], *, active: int = 5) -> Admission:
+    return Admission(0.04, lateness=lambda _: frames[0], active=lambda: active, clock=lambda: now[0])
 
 
 def test_late_frames_refuse_the_next_call_and_say_when_to_try_again() -> None:
     frames = [Lateness(0.03, 0.2)]
     calls = admission([0.0], frames)
-    calls.check(active=5)
+    calls.check()
     frames[0] = Lateness(0.05, 0.2)
     with pytest.raises(CapacityError, match=r"overloaded: audio is 50 ms late \(limit 40 ms\); retry in 5 s") as caught:
-        calls.check(active=5)
+        calls.check()
     assert caught.value.retry_after_s > 0
 
 
 def test_the_first_call_is_taken_however_late_the_process_was() -> None:
-    calls = admission([0.0], [Lateness(1.0, 1.0)])
-    calls.check(active=0)
-    assert calls.refuses(active=1)
-    assert not calls.refuses(active=0)
+    late = [Lateness(1.0, 1.0)]
+    admission([0.0], late, active=0).check()
+    assert not admission([0.0], late, active=0).refuses()
+    assert admission([0.0], late, active=1).refuses()
 
 
 def test_a_lagging_event_loop_refuses_until_the_window_has_passed_and_one_stall_does_not() -> None:
@@ -40,13 +40,13 @@ def test_a_lagging_event_loop_refuses_until_the_window_has_passed_and_one_stall_
     calls = admission(now, [Lateness(0.0, 0.0)])
     for number in range(40):
         calls.note_lag(0.5 if number == 7 else 0.001)
-    calls.check(active=1)
+    calls.check()
     for _ in range(10):
         calls.note_lag(0.1)
     with pytest.raises(CapacityError):
-        calls.check(active=1)
+        calls.check()
     now[0] = WINDOW_S + 1
-    calls.check(active=1)
+    calls.check()
 
 
 async def test_a_process_whose_loop_is_held_up_answers_503_and_recovers(triton: RunningTriton) -> None:
@@ -73,10 +73,12 @@ class Lagging:
 
     def __init__(self) -> None:
         self.now_s = 100.0
+        self.active = 3
         self.levels: list[Level] = []
         self.admission = Admission(
             0.1,
             lateness=lambda _: Lateness(0.0, 0.0),
+            active=lambda: self.active,
             changed=lambda level, _: self.levels.append(level),
             clock=lambda: self.now_s,
         )
@@ -86,30 +88,115 @@ class Lagging:
             self.now_s += 0.25
             self.admission.note_lag(lag_s)
 
+    async def call(self) -> None:
+        """As a request does it."""
+        await self.admission.turn()
+        self.admission.check()
+        self.active += 1
+
+    async def calls(self, count: int) -> list[asyncio.Task[None]]:
+        """So many that wait."""
+        waiting = [asyncio.create_task(self.call()) for _ in range(count)]
+        await asyncio.sleep(0)
+        assert not any(call.done() for call in waiting)
+        return waiting
+
 
 def test_the_level_rises_with_the_lag_falls_after_it_and_each_change_is_told() -> None:
     process = Lagging()
     process.seconds(5, 0.06)
     assert process.levels == [Level.VERBOSITY_REDUCE]
-    process.admission.check(active=3)
+    process.admission.check()
     process.seconds(5, 0.2)
     with pytest.raises(CapacityError):
-        process.admission.check(active=3)
+        process.admission.check()
     process.seconds(30, 0.0)
     assert process.levels == [Level.VERBOSITY_REDUCE, Level.SESSION_REJECT, Level.NORMAL]
-    process.admission.check(active=3)
+    process.admission.check()
 
 
 async def test_a_call_that_comes_before_all_is_calm_waits_and_is_taken() -> None:
     process = Lagging()
     process.seconds(5, 0.09)
     assert process.admission.level is Level.SESSION_QUEUE
-    await process.admission.turn(active=0)  # the first never waits
-    waiting = asyncio.create_task(process.admission.turn(active=3))
+    process.active = 0
+    await process.admission.turn()  # the first never waits
+    process.active = 3
+    waiting = asyncio.create_task(process.admission.turn())
     await asyncio.sleep(0)
     assert not waiting.done()
     process.seconds(30, 0.0)
     await asyncio.wait_for(waiting, 1)
+
+
+async def settled() -> None:
+    """Whoever may go on has gone on."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+def admitted(calls: list[asyncio.Task[None]]) -> list[bool]:
+    return [call.done() and call.exception() is None for call in calls]
+
+
+async def test_when_calm_returns_those_who_waited_are_taken_a_few_a_second_in_their_order() -> None:
+    process = Lagging()
+    process.seconds(5, 0.09)
+    waiting = await process.calls(6)
+    while process.admission.level is Level.SESSION_QUEUE:
+        process.seconds(1, 0.0)
+    for second in (1, 2):
+        await settled()
+        assert admitted(waiting) == [number < second * RELEASED_PER_S for number in range(6)]
+        process.seconds(1, 0.0)
+    process.seconds(2, 0.0)
+    await asyncio.gather(*waiting)
+
+
+async def test_when_the_pressure_returns_those_who_wait_still_go_on_waiting() -> None:
+    process = Lagging()
+    process.seconds(5, 0.09)
+    waiting = await process.calls(12)
+    while process.admission.level is Level.SESSION_QUEUE:
+        process.seconds(1, 0.0)
+    process.seconds(3, 0.09)
+    assert process.admission.level is Level.SESSION_QUEUE
+    await settled()
+    taken = admitted(waiting)
+    process.seconds(3, 0.09)
+    await settled()
+    assert admitted(waiting) == taken
+    assert not all(taken)
+    process.seconds(30, 0.0)
+    await asyncio.gather(*waiting)
+
+
+async def test_when_calls_are_refused_those_who_wait_are_too_at_once() -> None:
+    process = Lagging()
+    process.seconds(5, 0.09)
+    waiting = await process.calls(6)
+    while process.admission.level is Level.SESSION_QUEUE:
+        process.seconds(1, 0.3)
+    outcomes = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 1)
+    assert all(isinstance(outcome, CapacityError) for outcome in outcomes)
+
+
+async def test_where_every_other_call_has_ended_one_who_waited_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    process = Lagging()
+    process.seconds(5, 0.09)
+    waiting = await process.calls(3)
+    process.active = 0
+    process.seconds(1, 0.09)
+    await settled()
+    assert admitted(waiting) == [True, False, False], "at the next second, and then it is not the first any more"
+
+    monkeypatch.setattr("orchestrator.admission.WAIT_S", 0.05)
+    waiting += await process.calls(3)
+    process.active = 0
+    outcomes = await asyncio.gather(*waiting[3:], return_exceptions=True)
+    assert [isinstance(outcome, CapacityError) for outcome in outcomes] == [False, True, True]
+    for call in waiting[1:3]:
+        call.cancel()
 
 
 def test_where_the_models_are_slow_no_lateness_is_claimed() -> None:
@@ -119,17 +206,17 @@ def test_where_the_models_are_slow_no_lateness_is_claimed() -> None:
     process.seconds(2, 0.0)
     assert process.admission.level is Level.SESSION_REJECT
     with pytest.raises(CapacityError, match=r"^the server is overloaded; retry in 5 s$"):
-        process.admission.check(active=3)
+        process.admission.check()
 
 
 async def test_no_more_calls_wait_than_can_be_held_and_none_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("orchestrator.admission.WAIT_S", 0.05)
     process = Lagging()
     process.seconds(5, 0.09)
-    waiting = [asyncio.create_task(process.admission.turn(active=3)) for _ in range(MAX_WAITING)]
+    waiting = [asyncio.create_task(process.admission.turn()) for _ in range(MAX_WAITING)]
     await asyncio.sleep(0)
     with pytest.raises(CapacityError) as refused:
-        await process.admission.turn(active=3)
+        await process.admission.turn()
     assert refused.value.retry_after_s > 0
     outcomes = await asyncio.gather(*waiting, return_exceptions=True)
     assert all(isinstance(outcome, CapacityError) for outcome in outcomes)

@@ -35,6 +35,22 @@ def test_what_comes_all_at_once_is_heard_in_pieces_each_after_the_one_before_was
     assert max(map(len, judge.heard)) == PIECE_BYTES
 
 
+def test_frames_that_a_network_held_back_are_heard_no_further_ahead_of_the_judge_than_a_piece() -> None:
+    judge = Judge()
+    frames = [bytes([number]) * 640 for number in range(40)]
+    for frame in frames:
+        judge.backlog.add(frame)
+    assert b"".join(judge.heard) == b"".join(frames[:5])
+    unjudged = [0]
+    while judge.judged < len(judge.heard):
+        judge.judge()
+        unjudged.append(sum(map(len, judge.heard[judge.judged :])))
+    assert max(unjudged) == PIECE_BYTES
+    assert b"".join(judge.heard) == b"".join(frames)
+    judge.backlog.add(frames[0])
+    assert judge.heard[-1] == frames[0], "what comes promptly again is heard at once"
+
+
 async def test_it_is_empty_once_the_last_piece_was_judged() -> None:
     judge = Judge()
     judge.backlog.add(b"\0" * 2 * PIECE_BYTES)

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, contextmanager
 
 import httpx
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 
 from orchestrator import siblings as under_test
 from orchestrator.places import Places, new_places, occupy
@@ -42,6 +42,10 @@ def named(name: str, *, after_s: float = 0.0) -> FastAPI:
     async def session(session: str) -> dict[str, str]:
         await asyncio.sleep(after_s)
         return {"of": name}
+
+    @app.post("/sessions/{session}/chat")
+    async def chat(session: str, request: Request) -> dict[str, str]:
+        return {"session": session, "query": request.url.query}
 
     @app.get("/livez")
     async def livez() -> None:
@@ -163,6 +167,46 @@ async def test_an_id_that_a_client_chose_waits_for_its_worker(one: Callable[...,
         assert await first.begins(session_id=owners[0]) == "the first"
         # Another one would take it a second time once its worker is back.
         assert await first.begins(session_id=owners[1]) == "503"
+
+
+@pytest.mark.parametrize(("session_id", "begun"), [("sess_w1_mine", "the second"), ("rtc_w2_mine", "the third")])
+async def test_a_session_whose_chosen_id_names_a_worker_is_begun_and_sought_there(
+    one: Callable[..., One], session_id: str, begun: str
+) -> None:
+    async with serving(named("the second")) as second, serving(named("the third")) as third:
+        first = one(second, third)
+        for number in (1, 2):
+            first.has_started(number)
+        assert await first.begins(session_id=session_id) == begun
+        answer = await first.client.get(f"/sessions/{session_id}")
+        assert answer.json() == {"of": begun}
+
+
+@pytest.mark.parametrize("session_id", ["sess_w3_mine", f"sess_w{'9' * 5000}_mine"])
+def test_a_chosen_id_that_names_a_worker_that_there_is_not_is_like_any_other(session_id: str) -> None:
+    workers = [Worker(number, (OWN_PORT,) * WORKERS, "", -1, -1) for number in range(WORKERS)]
+    (begun,) = {worker.chosen_by(session_id) for worker in workers}
+    assert all(begun in worker.owners(session_id) for worker in workers if worker.number != begun)
+
+
+@pytest.mark.parametrize(
+    ("path", "session"),
+    [
+        ("a%0Ab", "a\nb"),
+        ("a%3Fb", "a?b"),
+        ("a%23b", "a#b"),
+        ("%C3%A9%00", "é\0"),
+        ("a%2520b", "a%20b"),
+        ("%2E%2E", ".."),
+    ],
+)
+async def test_a_path_is_handed_on_as_it_came(one: Callable[..., One], path: str, session: str) -> None:
+    async with serving(named("the second")) as second:
+        first = one(second, OWN_PORT)
+        first.has_started(1)
+        url = httpx.URL(HERE, raw_path=f"/sessions/{path}/chat?of=%0A%26+x".encode())
+        answer = await first.client.post(url)
+    assert answer.json() == {"session": session, "query": "of=%0A%26+x"}
 
 
 async def test_a_request_for_a_session_of_a_worker_that_is_down_is_told_so_at_once(one: Callable[..., One]) -> None:

@@ -83,8 +83,7 @@ class Services:
     @property
     def busy(self) -> bool:
         """Whether a call would wait here, or be refused for the lateness of those there are."""
-        active = len(self.registry)
-        return active > 0 and (self.admission.level >= Level.SESSION_QUEUE or self.admission.refuses(active=active))
+        return len(self.registry) > 0 and (self.admission.level >= Level.SESSION_QUEUE or self.admission.refuses())
 
     def call(self, call_id: str) -> Call:
         """The call of that id; HTTP 404 where there is none."""
@@ -95,7 +94,7 @@ class Services:
 
     async def _wait_for_calm(self) -> None:
         try:
-            await self.admission.turn(active=len(self.registry))
+            await self.admission.turn()
         except CapacityError:
             self.shared.metrics.session_rejected("late")
             raise
@@ -107,7 +106,7 @@ class Services:
             self.shared.metrics.session_rejected("draining" if self.registry.draining else "capacity")
             raise
         try:
-            self.admission.check(active=len(self.registry))
+            self.admission.check()
         except CapacityError:
             self.shared.metrics.session_rejected("late")
             raise

@@ -59,6 +59,11 @@ class CallAudio:
         self._receiver.tick()
         self._reports.tick()
 
+    def renumber(self, payload_type: int) -> None:
+        """A further answer announces this payload type: send by it from now on, and take it, too."""
+        self._sender.payload_type = payload_type
+        self._receiver.accept(payload_type)
+
     def mute(self, muted: bool) -> None:
         """Whether the client does not want to hear the agent; playout then runs on unheard."""
         self._sender.active = not muted

@@ -205,6 +205,7 @@ class Peer:
         for transceiver in connection.getTransceivers():  # one at most, as sdp.py has it
             if self._audio is None:
                 self._audio = self._open_audio(transceiver, answer)
+            self._audio.renumber(aiortc_internals.opus_payload_type(transceiver))
             self._audio.mute(not offer.has_audio or transceiver.currentDirection not in ("sendrecv", "sendonly"))
         if self._over:
             raise InvalidRequestError("The call is over.")

@@ -78,7 +78,7 @@ class Receiver:
     def __init__(self, payload_type: int, deliver: Callable[[bytes], None]) -> None:
         self.counters = ReceiveCounters()
         self.window: ReorderWindow[rtp.RtpPacket] = ReorderWindow()
-        self._payload_type = payload_type
+        self._payload_types = {payload_type}
         self._deliver = deliver
         self._decoder = Decoder(SAMPLE_RATE)
         self._stream: _Stream | None = None
@@ -88,6 +88,10 @@ class Receiver:
         self._quiet_ticks = 0
         self._waited_ticks = 0
 
+    def accept(self, payload_type: int) -> None:
+        """Opus has this number, too. The one before stays its own (RFC 3264 section 8.3.2), and may come still."""
+        self._payload_types.add(payload_type)
+
     def push(self, datagram: bytes, arrived_s: float) -> None:
         """Take one decrypted RTP packet that arrived at `arrived_s` of any steady clock."""
         try:
@@ -95,7 +99,7 @@ class Receiver:
         except ValueError:
             self.counters.malformed += 1
             return
-        if packet.payload_type != self._payload_type or not packet.payload:
+        if packet.payload_type not in self._payload_types or not packet.payload:
             self.counters.malformed += 1
             return
         stream = self._stream

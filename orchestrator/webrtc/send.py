@@ -31,13 +31,13 @@ class Sender:
     def __init__(self, playout: Playout, transmit: Callable[[bytes], None], *, payload_type: int, ssrc: int) -> None:
         self.ssrc = ssrc
         self.active = True  # False while the client does not want to hear: sound then passes unsent
+        self.payload_type = payload_type
         self.packets = self.octets = 0
         self.timestamp = random.getrandbits(32)  # of the packet sent last
         # The lower half, so that the 16 bits do not wrap in the first packets, where SRTP receivers cannot tell yet.
         self._sequence = random.getrandbits(15)
         self._playout = playout
         self._transmit = transmit
-        self._payload_type = payload_type
         self._encoder: Encoder | None = None
         self._fading_frames = 0  # still to be encoded before silence is repeated
         self._silent = silent_payload(DEFAULT_SAMPLE_RATE)
@@ -60,7 +60,7 @@ class Sender:
         self.packets += 1
         self.octets += len(payload)
         self._transmit(
-            rtp.header(self._payload_type, self._sequence, self.timestamp, self.ssrc, marker=marker) + payload
+            rtp.header(self.payload_type, self._sequence, self.timestamp, self.ssrc, marker=marker) + payload
         )
 
     def _speech(self, frame: bytes) -> bytes:

@@ -79,11 +79,11 @@ class Ticker:
         first = self._next
         behind = int((now - self._due_s(first)) * SLOTS / PERIOD_S)  # so many further slots are due, too
         last = first + min(behind, SLOTS - 1)
-        due: list[Callback] = []
+        due: list[tuple[list[Callback], Callback]] = []
         for slot in range(first, last + 1):
             if callbacks := self._slots[slot % SLOTS]:
                 self._late.append((now, max(0.0, now - self._due_s(slot))))
-                due += callbacks
+                due += [(callbacks, callback) for callback in callbacks]
         skipped = max(0, behind // SLOTS - CATCH_UP_PERIODS)
         self._arm(last + 1 + skipped * SLOTS)
         self._call(tuple(due))
@@ -91,11 +91,13 @@ class Ticker:
     def _due_s(self, slot: int) -> float:
         return self._origin + slot * PERIOD_S / SLOTS
 
-    def _call(self, callbacks: tuple[Callback, ...]) -> None:
-        for index, callback in enumerate(callbacks):
+    def _call(self, due: tuple[tuple[list[Callback], Callback], ...]) -> None:
+        for index, (slot, callback) in enumerate(due):
+            if callback not in slot:
+                continue  # one before it has stopped it
             try:
                 callback()
             except BaseException:
                 # One call's error, which the loop reports, must not cost the calls behind it their frame.
-                asyncio.get_running_loop().call_soon(self._call, callbacks[index + 1 :])
+                asyncio.get_running_loop().call_soon(self._call, due[index + 1 :])
                 raise

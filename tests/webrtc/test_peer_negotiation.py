@@ -63,6 +63,35 @@ async def test_a_client_that_switches_its_audio_off_is_sent_no_more() -> None:
     await hang_up(caller, callee)
 
 
+async def test_a_client_that_renumbers_opus_is_heard_and_hears_before_and_after_it_has_the_answer() -> None:
+    caller, callee = Caller(), Callee()
+    await connect(caller, callee)
+    assert caller.audio
+    agreed = caller.audio._codecs[0]  # what aiortc sends by
+    was, now = agreed.payloadType, 120
+    await callee.hears_more()
+    offer = re.sub(rf"(m=audio \d+ \S+) {was}\b", rf"\1 {now}", await caller.offer())
+    answer = await callee.peer.renegotiate(re.sub(rf"a=(rtpmap|fmtp|rtcp-fb):{was} ", rf"a=\1:{now} ", offer))
+    assert f"a=rtpmap:{now} opus/48000/2" in answer.splitlines()
+
+    async def is_heard() -> None:
+        await callee.hears_more(by_s=0.4)
+        assert pitch(samples(callee.heard)[-4800:], 16000) == pytest.approx(PITCH_HZ, abs=4)
+
+    await is_heard()  # a client's packets may bear the number of before until the answer has reached it
+    agreed.payloadType = now
+    caller.audio.receiver._RTCRtpReceiver__codecs = {now: agreed}  # type: ignore[attr-defined]
+    receivers = caller.audio.receiver.transport._rtp_router.payload_type_table
+    receivers[now] = receivers.pop(was)
+    await is_heard()
+    callee.say(1000, 0.5)
+    await eventually(lambda: level(caller.sound[-9600:]) > 2000)
+    assert pitch(caller.sound[-9600:], 48000) == pytest.approx(1000, abs=10)
+    assert callee.peer.counters
+    assert callee.peer.counters.malformed == 0
+    await hang_up(caller, callee)
+
+
 async def test_restarting_ice_is_refused_and_the_call_goes_on() -> None:
     caller, callee = Caller(), Callee()
     await connect(caller, callee)
