@@ -1,20 +1,42 @@
 """Answers from any server that speaks OpenAI's chat completions (LLM_BASE_URL), in place of Triton's `llm` model."""
 
+import difflib
 from collections.abc import AsyncGenerator, Sequence
+from urllib.parse import urlsplit
 
 import openai
 from openai import AsyncOpenAI
 from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
+from pydantic import BaseModel, ValidationError
 
 from orchestrator.core.context import CONTEXT_TOKENS
 from orchestrator.core.history import Message
-from orchestrator.errors import BackendRejectedError, BackendTimeoutError, BackendUnavailableError, GoAssistError
+from orchestrator.errors import (
+    BackendRejectedError,
+    BackendTimeoutError,
+    BackendUnavailableError,
+    ConfigurationError,
+    GoAssistError,
+)
 from orchestrator.triton.prompt import ChatTemplate
 
 _ESTIMATE = ChatTemplate()  # ChatML, without a tokenizer
 CONNECT_TIMEOUT_S = 5.0
 FIRST_TOKEN_TIMEOUT_S = 15.0
 READY_TIMEOUT_S = 2.0
+# What an error shows of a long list, and of a server's own words.
+SHOWN_MODELS = 3
+SHOWN_CHARACTERS = 200
+
+
+class _Model(BaseModel):
+    id: str
+
+
+class _Models(BaseModel):
+    """What GET /v1/models answers. The openai package's own type takes any JSON for one, and text too."""
+
+    data: list[_Model]
 
 
 class OpenAiGeneration:
@@ -54,7 +76,8 @@ class OpenAiGeneration:
 class OpenAiLlm:
     """Writes answers to chats through the server at `base_url` (with its /v1).
 
-    `model` None takes the first that the server lists. Create it inside the event loop that uses it.
+    `model` None takes the first that the server lists. Create it inside the event loop that uses it. Raises
+    ConfigurationError for a key that no request can carry.
     """
 
     def __init__(
@@ -65,11 +88,15 @@ class OpenAiLlm:
         api_key: str | None = None,
         first_token_timeout_s: float = FIRST_TOKEN_TIMEOUT_S,
     ) -> None:
-        self._where = f"the language model's server at {base_url}"
+        self._where = f"the language model's server at {_without_secrets(base_url)}"
         self._model = model
+        self._first: str | None = None  # of those that the server lists
+        self._key = api_key.strip() if api_key else None
+        if self._key and not (self._key.isascii() and self._key.isprintable()):
+            raise ConfigurationError("LLM_API_KEY has a character that an HTTP header cannot carry: copy it again.")
         self._client = AsyncOpenAI(
             base_url=base_url,
-            api_key=api_key or "none",  # local servers ask for none, the client insists on one
+            api_key=self._key or "none",  # local servers ask for none, the client insists on one
             max_retries=0,  # a turn that waits for a retry is late already; the caller decides
             timeout=openai.Timeout(first_token_timeout_s, connect=CONNECT_TIMEOUT_S),
         )
@@ -79,12 +106,14 @@ class OpenAiLlm:
         await self._client.close()
 
     async def ready(self) -> bool:
-        """Whether the server answers and has the model; False when it cannot be reached."""
-        try:
-            models = (await self._client.with_options(timeout=READY_TIMEOUT_S).models.list()).data
-        except (openai.OpenAIError, ValueError):
-            return False
-        return any(self._model in (None, model.id) for model in models)
+        """True where the server answers and has the model. Raises the GoAssistError that says why it has not."""
+        names = await self._listed(self._client.with_options(timeout=READY_TIMEOUT_S))
+        if self._model is not None and self._model not in names:
+            raise BackendRejectedError(
+                f'{self._where} has no model "{self._model}": '
+                f"set LLM_MODEL to one of its own ({_nearest(self._model, names)})"
+            )
+        return True
 
     def generate(self, messages: Sequence[Message], *, max_tokens: int | None, temperature: float) -> OpenAiGeneration:
         """Answer the chat; `max_tokens` None is the server's own limit, and more than `CONTEXT_TOKENS` leaves is that.
@@ -119,15 +148,32 @@ class OpenAiLlm:
         except openai.OpenAIError as error:
             raise self._mapped(error) from error
         except ValueError as error:
-            raise BackendUnavailableError(f"{self._where} sent what is no chat completion: {error}") from error
+            raise BackendUnavailableError(
+                f"{self._where} sent what is no chat completion: {self._shown(error)}"
+            ) from error
 
     async def _model_name(self) -> str:
-        if self._model is None:
-            models = (await self._client.models.list()).data
-            if not models:
-                raise BackendUnavailableError(f"{self._where} serves no model")
-            self._model = models[0].id
-        return self._model
+        if self._model is None and self._first is None:
+            await self._listed(self._client)
+        name = self._model or self._first
+        assert name is not None
+        return name
+
+    async def _listed(self, client: AsyncOpenAI) -> Sequence[str]:
+        """The models that the server has, at least one."""
+        try:
+            answer = await client.models.with_raw_response.list()
+            names = [model.id for model in _Models.model_validate_json(answer.content).data]
+        except (openai.NotFoundError, ValidationError) as error:
+            raise BackendRejectedError(
+                f"{self._where} has no list of models there: set LLM_BASE_URL to the address of its API, with its /v1"
+            ) from error
+        except openai.OpenAIError as error:
+            raise self._mapped(error) from error
+        if not names:
+            raise BackendUnavailableError(f"{self._where} serves no model")
+        self._first = names[0]
+        return names
 
     def _mapped(self, error: openai.OpenAIError) -> GoAssistError:
         if isinstance(error, openai.APITimeoutError):
@@ -137,10 +183,30 @@ class OpenAiLlm:
         if isinstance(error, openai.RateLimitError | openai.InternalServerError):
             return BackendUnavailableError(f"{self._where} cannot answer now (HTTP {error.status_code})")
         if isinstance(error, openai.APIStatusError):
-            return BackendRejectedError(f"{self._where} refuses the request: {error.message}")
+            return BackendRejectedError(f"{self._where} refuses the request: {self._shown(error.message)}")
         if isinstance(error, openai.APIConnectionError):
-            return BackendUnavailableError(f"{self._where} cannot be reached, or was lost: {error.__cause__ or error}")
-        return BackendUnavailableError(f"{self._where} failed: {error}")
+            cause = self._shown(error.__cause__ or error)
+            return BackendUnavailableError(f"{self._where} cannot be reached, or was lost: {cause}")
+        return BackendUnavailableError(f"{self._where} failed: {self._shown(error)}")
+
+    def _shown(self, words: object) -> str:
+        """Another's words on one line, cut, and without the key, which a server may repeat."""
+        line = " ".join(str(words).split())
+        if self._key:
+            line = line.replace(self._key, "***")
+        return line if len(line) <= SHOWN_CHARACTERS else f"{line[:SHOWN_CHARACTERS]}…"
+
+
+def _without_secrets(url: str) -> str:
+    """The address without a user's name and password, and without its query, which may hold a key."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def _nearest(name: str, names: Sequence[str]) -> str:
+    """A few of the names, those that are most like `name` first."""
+    few = difflib.get_close_matches(name, names, SHOWN_MODELS, cutoff=0.0)
+    return ", ".join([*few, *(["…"] if len(names) > len(few) else [])])
 
 
 def _as_openai(message: Message) -> ChatCompletionMessageParam:

@@ -30,7 +30,7 @@ async def readyz(response: Response, wired: Wired) -> dict[str, Any]:
 @router.get("/health", responses={503: {"description": "a component is down"}})
 @router.get("/healthz", include_in_schema=False)
 async def health(response: Response, wired: Wired) -> dict[str, Any]:
-    """Every component, one by one."""
+    """Every component, one by one, with the `reason` of one that is down where it is known."""
     readiness = await wired.readiness.current()
     settings, registry = wired.settings, wired.registry
     lateness = wired.shared.plane.ticker.lateness()
@@ -48,6 +48,8 @@ async def health(response: Response, wired: Wired) -> dict[str, Any]:
             "limit": registry.max_sessions,
         },
     }
+    for name, reason in readiness.reasons.items():
+        components[name]["reason"] = reason
     components["triton"] |= {"url": settings.triton_url, "metrics_url": settings.triton_metrics_url}
     healthy = readiness.ready and not registry.draining
     response.status_code = 200 if healthy else 503

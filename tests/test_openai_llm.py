@@ -1,13 +1,21 @@
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Iterator
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 
 import pytest
 
 from orchestrator.core.context import CONTEXT_TOKENS
 from orchestrator.core.history import Message
-from orchestrator.errors import BackendRejectedError, BackendTimeoutError, BackendUnavailableError, GoAssistError
+from orchestrator.errors import (
+    BackendRejectedError,
+    BackendTimeoutError,
+    BackendUnavailableError,
+    ConfigurationError,
+    GoAssistError,
+)
 from orchestrator.openai_llm import OpenAiLlm
+from orchestrator.readiness import ReadinessCheck
 from tests.servers.openai_server import OpenAiServer, run_openai_server
 
 CHAT = [Message("system", "Be brief."), Message("user", "Hi."), Message("assistant", "Hi!"), Message("user", "Time?")]
@@ -124,15 +132,126 @@ async def test_an_unreachable_server_is_unavailable_and_not_ready() -> None:
     llm = OpenAiLlm("http://127.0.0.1:9/v1", model="any")
     with pytest.raises(BackendUnavailableError, match="cannot be reached"):
         await anext(llm.generate(CHAT, max_tokens=None, temperature=0))
-    assert not await llm.ready()
+    with pytest.raises(BackendUnavailableError, match="cannot be reached"):
+        await llm.ready()
     await llm.close()
 
 
 async def test_a_server_is_ready_when_it_lists_the_model(server: OpenAiServer, llm: OpenAiLlm) -> None:
     assert await llm.ready()
-    other = OpenAiLlm(server.url, model="another-model")
-    assert not await other.ready()
-    await other.close()
+    chosen = OpenAiLlm(server.url, model="small-model")
+    assert await chosen.ready()
+    await chosen.close()
+
+
+KEY = "sk-0123456789"
+
+
+@asynccontextmanager
+async def answering(status: int, body: str, kind: str = "application/json", *, port: int = 0) -> AsyncIterator[str]:
+    """The address of a server that answers everything so."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        head = f"HTTP/1.1 {status} Told\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n"
+        writer.write(f"{head}Connection: close\r\n\r\n{body}".encode())
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", port) as running:
+        yield f"http://127.0.0.1:{running.sockets[0].getsockname()[1]}/v1"
+
+
+async def reason(url: str, *, model: str | None = None) -> str:
+    """Why the server there cannot be used."""
+    llm = OpenAiLlm(url, model=model, api_key=KEY)
+    with pytest.raises(GoAssistError) as caught:
+        await llm.ready()
+    await llm.close()
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "said"),
+    [
+        (401, '{"error": {"message": "bad key"}}', "application/json", "refuses the key: set LLM_API_KEY"),
+        (403, "", "text/plain", "refuses the key: set LLM_API_KEY"),
+        (404, '{"detail": "Not Found"}', "application/json", "no list of models there: set LLM_BASE_URL"),
+        (200, "<!doctype html><title>Chat</title>", "text/html", "no list of models there: set LLM_BASE_URL"),
+        (200, '{"data": null}', "application/json", "no list of models there: set LLM_BASE_URL"),
+        (200, '["a", "b"]', "application/json", "no list of models there: set LLM_BASE_URL"),
+        (200, '{"data": []}', "application/json", "serves no model"),
+        (500, "", "text/plain", "cannot answer now (HTTP 500)"),
+        (400, f'{{"error": {{"message": "Key {KEY}\\nis invalid."}}}}', "application/json", "Key *** is invalid."),
+    ],
+)
+async def test_why_a_server_cannot_be_used_is_told_without_the_key(
+    status: int, body: str, kind: str, said: str
+) -> None:
+    async with answering(status, body, kind) as url:
+        told = await reason(url.replace("://", f"://user:{KEY}@") + f"?key={KEY}")
+        assert said in told
+        assert f"at {url} " in told
+        assert KEY not in told
+        assert "\n" not in told
+
+
+async def test_long_words_of_a_server_are_cut() -> None:
+    async with answering(400, '{"error": {"message": "' + "no " * 1_000 + '"}}') as url:
+        assert len(await reason(url)) < 400
+
+
+async def test_a_model_that_the_server_has_not_is_told_with_those_that_are_most_like_it() -> None:
+    names = ["whisper", "embedding", "qwen", "qwen-large", "tts"]
+    async with answering(200, '{"data": [' + ", ".join(f'{{"id": "{name}"}}' for name in names) + "]}") as url:
+        assert 'no model "qwenn": set LLM_MODEL to one of its own (qwen, qwen-large, ' in (
+            told := await reason(url, model="qwenn")
+        )
+        assert told.endswith(", …)")
+
+
+async def test_a_server_that_serves_another_model_than_before_is_ready_where_none_was_chosen() -> None:
+    async with answering(200, '{"data": [{"id": "before"}]}') as url:
+        llm = OpenAiLlm(url)
+        assert await llm.ready()
+        with pytest.raises(GoAssistError):  # it answers the chat with its models, too
+            _ = [delta async for delta in llm.generate(CHAT, max_tokens=None, temperature=0)]
+    async with answering(200, '{"data": [{"id": "after"}]}', port=int(url.split(":")[2].removesuffix("/v1"))):
+        assert await llm.ready()
+    await llm.close()
+
+
+@pytest.mark.parametrize("key", ["sk-\N{RIGHTWARDS ARROW}", "sk-a\nb"])
+def test_a_key_that_no_request_can_carry_stops_the_start(key: str) -> None:
+    with pytest.raises(ConfigurationError, match="LLM_API_KEY") as caught:
+        OpenAiLlm("http://127.0.0.1:9/v1", api_key=key)
+    assert key not in str(caught.value)
+
+
+async def test_a_key_with_a_line_end_from_its_file_is_sent_without_it(server: OpenAiServer) -> None:
+    llm = OpenAiLlm(server.url, api_key=f"{KEY}\n")
+    assert await llm.ready()
+    await llm.close()
+
+
+async def test_a_reason_is_logged_once_until_it_is_another(caplog: pytest.LogCaptureFixture) -> None:
+    seconds = iter(range(1_000))
+    async with answering(401, "") as url:
+        llm = OpenAiLlm(url, api_key=KEY)
+        check = ReadinessCheck({"llm": llm.ready}, clock=lambda: float(next(seconds)))
+        for _ in range(3):
+            with pytest.raises(BackendUnavailableError) as caught:
+                await check.require()
+    refused, lost = "refuses the key: set LLM_API_KEY", "cannot be reached"
+    assert str(caught.value).endswith(refused), "to try again helps nobody"
+    assert str(caught.value).startswith("not ready: llm; the language model's server at ")
+    for _ in range(3):
+        assert lost in (await check.current()).missing
+    await llm.close()
+    warned = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert len(warned) == 2
+    assert refused in warned[0]
+    assert lost in warned[1]
 
 
 async def test_five_answers_at_once_are_kept_apart(server: OpenAiServer, llm: OpenAiLlm) -> None:

@@ -57,7 +57,7 @@ async function tryToConnect(microphone, mine) {
     microphoneLevel: (dbfs) => onMicrophoneLevel(made, dbfs),
     wobble: onWobble,
     lost: (why) => { if (line === made) end(why); },
-    microphoneGone: onMicrophoneGone,
+    microphoneGone: () => { if (line === made) onMicrophoneGone(); },
     wait: async (error) => {
       setPhase("waiting", "Waiting for the server");
       await countDown(error, notices, signal);
@@ -78,6 +78,7 @@ async function tryToConnect(microphone, mine) {
   }
   attempt = null;
   begin(made);
+  if (microphone && !made.hasMicrophone) onMicrophoneGone();
   return true;
 }
 
@@ -189,7 +190,7 @@ function onError({ type, code, message }) {
   notices.show("error", { title: ours ? "The server did not accept that" : "Something failed at the server", message });
 }
 
-/** The device was unplugged or its permission withdrawn in mid-call: go on by typing. */
+/** The device was unplugged or its permission withdrawn: go on by typing. */
 function onMicrophoneGone() {
   setMuted(true);
   states.show(line.state, false);
@@ -201,13 +202,14 @@ function onMicrophoneGone() {
 }
 
 async function addMicrophone() {
+  const asked = line;
   try {
-    await line.addMicrophone();
+    await asked.addMicrophone();
   } catch (error) {
-    tellWhy(error);
+    if (line === asked) tellWhy(error);
     return;
   }
-  if (!line) return;
+  if (line !== asked || !asked.hasMicrophone) return;
   notices.hide("microphone");
   setMuted(false);
   states.show(line.state);

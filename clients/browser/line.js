@@ -7,7 +7,7 @@ import { Call, CallError } from "./realtime.js";
 /**
  * `told` hears of everything, each function with its one value:
  *   server(event), microphoneLevel(dbfs), agentLevel(dbfs), wobble(interrupted), lost({ reason, announced }),
- *   microphoneGone(),
+ *   microphoneGone() in mid-call; one that is gone before it leaves hasMicrophone false once open() is done,
  *   wait(error): a promise that is done when a server that takes no call now is to be asked again.
  */
 export class Line {
@@ -17,6 +17,8 @@ export class Line {
   #told;
   #call = null;
   #microphone = null;
+  #adding = null;
+  #opened = false;
   #sound = new Sound();
   #stops = [];
   #voice;
@@ -34,20 +36,21 @@ export class Line {
 
   /** Call the server, until it is ready. Throws MicrophoneError and CallError; `signal` aborts. */
   async open({ microphone, signal }) {
-    if (microphone) this.#microphone = await unlessAborted(openMicrophone(), signal);
-    const track = this.#microphone?.getAudioTracks()[0] ?? this.#sound.silence();
     for (;;) {
+      // One that was unplugged while the server was waited for is replaced by what there is now.
+      if (microphone && !this.#microphone) this.#take(await unlessAborted(openMicrophone(), signal));
       this.#call = new Call();
       this.#listen(this.#call);
       try {
-        await this.#call.open(track, signal);
+        await this.#call.open(this.#track(), signal);
         break;
       } catch (error) {
         if (!error.retryAfterS) throw error;
         await this.#told.wait(error);
       }
     }
-    if (this.#microphone) await this.#attend(this.#microphone);
+    this.#opened = true;
+    await this.#sendMicrophone();
   }
 
   send(event) {
@@ -62,16 +65,10 @@ export class Line {
     if (this.#answering || ["thinking", "speaking"].includes(this.state)) this.send({ type: "output_audio_buffer.clear" });
   }
 
-  /** Use the microphone in a call that began without one, or that lost it. Throws MicrophoneError. */
-  async addMicrophone() {
-    const stream = await openMicrophone();
-    if (this.#closed) {
-      stop(stream);
-      return;
-    }
-    this.#microphone = stream;
-    await this.#call.replaceTrack(stream.getAudioTracks()[0]);
-    await this.#attend(stream);
+  /** Use the microphone in a call that has none; once, however often it is asked for. Throws MicrophoneError. */
+  addMicrophone() {
+    this.#adding ??= this.#addMicrophone().finally(() => { this.#adding = null; });
+    return this.#adding;
   }
 
   mute(muted) {
@@ -112,14 +109,43 @@ export class Line {
     });
   }
 
-  async #attend(stream) {
-    stream.getAudioTracks()[0].onended = async () => {
-      if (this.#closed || this.#microphone !== stream) return;
-      this.#microphone = null;
-      await this.#call.replaceTrack(this.#sound.silence());
-      this.#told.microphoneGone();
-    };
-    await this.#measure(stream, this.#told.microphoneLevel);
+  async #addMicrophone() {
+    const stream = await openMicrophone();
+    if (this.#closed) {
+      stop(stream);
+      return;
+    }
+    this.#take(stream);
+    await this.#sendMicrophone();
+  }
+
+  /** Have a microphone, whose end by the device or by the permission is noticed from now on. */
+  #take(stream) {
+    if (this.#microphone) stop(this.#microphone);
+    this.#microphone = stream;
+    const [track] = stream.getAudioTracks();
+    track.onended = () => this.#lose(stream);
+    if (track.readyState === "ended") this.#lose(stream);
+  }
+
+  async #lose(stream) {
+    if (this.#closed || this.#microphone !== stream) return;
+    this.#microphone = null;
+    if (!this.#opened) return;
+    await this.#sendMicrophone();
+    this.#told.microphoneGone();
+  }
+
+  /** What is to be sent: the microphone, or silence in its place. */
+  #track() {
+    return this.#microphone?.getAudioTracks()[0] ?? this.#sound.silence();
+  }
+
+  async #sendMicrophone() {
+    const stream = this.#microphone;
+    await this.#call.replaceTrack(this.#track());
+    if (!stream) return;
+    await this.#measure(stream, (dbfs) => { if (this.#microphone === stream) this.#told.microphoneLevel(dbfs); });
   }
 
   async #measure(stream, tell) {

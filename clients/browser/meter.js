@@ -10,6 +10,7 @@ export function loudness(dbfs) {
 /** One AudioContext with a meter for each stream given to it. */
 export class Sound {
   #loaded = null;
+  #silence = null;
 
   constructor() {
     this.context = new AudioContext({ latencyHint: "interactive" });
@@ -42,7 +43,8 @@ export class Sound {
 
   /** A track of digital silence, which keeps a call without a microphone alive. */
   silence() {
-    return this.context.createMediaStreamDestination().stream.getAudioTracks()[0];
+    this.#silence ??= this.context.createMediaStreamDestination();
+    return this.#silence.stream.getAudioTracks()[0];
   }
 
   /** True where the browser lets this page make sound; a click may be needed first. */

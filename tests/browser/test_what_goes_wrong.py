@@ -26,6 +26,31 @@ def rejecting(name: str) -> str:
     return f"navigator.mediaDevices.getUserMedia = async () => {{ throw new DOMException('no', '{name}'); }};"
 
 
+# Every microphone that the page opens, and what a browser does when one is unplugged.
+NOTE_MICROPHONES = """
+    window.opened = [];
+    const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+    navigator.mediaDevices.getUserMedia = async (wanted) => {
+        const stream = await open(wanted);
+        window.opened.push(...stream.getAudioTracks());
+        return stream;
+    };
+    window.unplug = () => {
+        const track = window.opened.at(-1);
+        track.stop();
+        track.dispatchEvent(new Event("ended"));
+    };
+"""
+
+
+async def heard(server: ScriptedServer) -> None:
+    """The page's microphone is heard in the newest call."""
+    (receiver,) = server.calls[-1].peer.getReceivers()
+    async with asyncio.timeout(20):
+        while float(np.abs((await receiver.track.recv()).to_ndarray().astype(float)).max()) < 500:
+            pass
+
+
 async def connect(page: Page) -> None:
     await page.get_by_role("button", name="Connect").click()
 
@@ -115,6 +140,66 @@ async def test_connecting_can_be_given_up_while_the_browser_asks_for_the_microph
         }""")
         assert track_state == "ended", "what is granted after all is let go"
     assert server.offers == []
+
+
+async def test_a_microphone_that_is_asked_for_twice_is_opened_once_and_let_go(server: ScriptedServer) -> None:
+    async with opened(server.url, prepare=NOTE_MICROPHONES) as page:
+        await page.locator("#message").fill("Hello")
+        await page.keyboard.press("Enter")
+        await connected(page)
+        await expect(page.locator("#mute")).to_contain_text("Use mic")
+        await page.evaluate("for (const _ of [1, 2]) document.getElementById('mute').click()")
+        await expect(page.locator("#mute")).to_contain_text("Mute")
+        await heard(server)
+        await page.get_by_role("button", name="Hang up").click()
+        assert await page.evaluate("window.opened.map((track) => track.readyState)") == ["ended"]
+
+
+async def test_a_microphone_that_is_unplugged_while_the_server_is_waited_for_is_replaced(
+    server: ScriptedServer,
+) -> None:
+    server.refusals.append(refusal("backend_unavailable", "the model asr is still loading", 1))
+    async with opened(server.url, prepare=NOTE_MICROPHONES) as page:
+        await connect(page)
+        await expect(page.locator(".notice.wait")).to_be_visible()
+        await page.evaluate("window.unplug()")
+        await connected(page)
+        await expect(page.locator("#mute")).to_contain_text("Mute")
+        await heard(server)
+        assert await page.evaluate("window.opened.map((track) => track.readyState)") == ["ended", "live"]
+
+
+async def test_a_permission_that_is_withdrawn_while_the_server_is_waited_for_is_noticed(
+    server: ScriptedServer,
+) -> None:
+    server.refusals.append(refusal("backend_unavailable", "the model asr is still loading", 2))
+    async with opened(server.url, prepare=NOTE_MICROPHONES) as page:
+        await connect(page)
+        await expect(page.locator(".notice.wait")).to_be_visible()
+        await page.context.clear_permissions()
+        await expect(page.get_by_role("alert")).to_contain_text("The microphone is blocked")
+        await expect(page.locator("body")).to_have_attribute("data-phase", "offline")
+        assert await page.evaluate("window.opened.map((track) => track.readyState)") == ["ended"]
+    assert len(server.offers) == 1
+
+
+async def test_a_microphone_that_is_unplugged_while_the_call_begins_is_said_to_be_gone(server: ScriptedServer) -> None:
+    unplugged = """
+        const answered = RTCPeerConnection.prototype.setRemoteDescription;
+        RTCPeerConnection.prototype.setRemoteDescription = function (answer) {
+            window.unplug();
+            return answered.call(this, answer);
+        };
+    """
+    async with opened(server.url, prepare=NOTE_MICROPHONES + unplugged) as page:
+        await connect(page)
+        await connected(page)
+        await expect(page.get_by_role("alert")).to_contain_text("The microphone is gone")
+        await expect(page.locator("#mute")).to_contain_text("Use mic")
+        await page.get_by_role("button", name="Use the microphone").click()
+        await expect(page.locator("#mute")).to_contain_text("Mute")
+        await expect(page.get_by_role("alert")).to_have_count(0)
+        await heard(server)
 
 
 async def test_what_nobody_has_thought_of_is_shown_too(server: ScriptedServer) -> None:

@@ -6,7 +6,9 @@ import pytest
 
 from orchestrator.app import BROWSER_PAGE
 from tests.http_surface.client import error_of, http
-from tests.servers.orchestrator import RunningOrchestrator
+from tests.http_surface.conftest import NO_TRITON
+from tests.servers.openai_server import run_openai_server
+from tests.servers.orchestrator import RunningOrchestrator, run_orchestrator
 
 # Probes.
 
@@ -31,6 +33,23 @@ async def test_with_every_model_ready_calls_are_taken(ready: RunningOrchestrator
         assert readiness.status_code == 200
         assert readiness.json()["components"] == {"triton": True, "asr": True, "tts": True, "llm": True}
         assert (await client.get("/health")).json()["status"] == "healthy"
+
+
+async def test_what_is_wrong_with_the_language_models_server_is_told_by_probes_and_to_a_caller() -> None:
+    with run_openai_server() as server:
+        chosen = {"triton_url": NO_TRITON, "llm_base_url": server.url, "llm_api_key": "sk-0123456789"}
+        async with run_orchestrator(**chosen, llm_model="small-modle") as running, http(running) as client:
+            readiness = (await client.get("/readyz")).json()
+            assert readiness["reason"].startswith("not ready: triton, asr, tts, llm; the language model's server at ")
+            assert readiness["components"] == {"triton": False, "asr": False, "tts": False, "llm": False}
+            components = (await client.get("/health")).json()["components"]
+            refused = error_of(await client.post("/sessions", json={}), 503)
+    wrong = 'has no model "small-modle": set LLM_MODEL to one of its own (small-model)'
+    assert components["llm"]["status"] == "down"
+    assert components["asr"] == {"status": "down"}
+    for told in (readiness["reason"], components["llm"]["reason"], refused["message"]):
+        assert told.endswith(wrong)
+        assert "sk-0123456789" not in told
 
 
 async def test_metrics_are_in_prometheus_format_with_the_process_own(alone: RunningOrchestrator) -> None:
