@@ -87,7 +87,8 @@ def main() -> None:
     parser.add_argument("--url", default="127.0.0.1:8001", help="the server's gRPC service (default: %(default)s)")
     parser.add_argument("--end", type=int, metavar="PID", help="end a server whose model does not answer")
     options = parser.parse_args()
-    stub = service_pb2_grpc.GRPCInferenceServiceStub(grpc.insecure_channel(options.url))
+    channel = grpc.insecure_channel(options.url, options=(("grpc.enable_http_proxy", 0),))
+    stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
     reasons: dict[str, str] = {}
     for attempt in range(ATTEMPTS):
         if attempt:

@@ -24,7 +24,7 @@ class Gate:
     def __init__(self, app: ASGIApp, *, metrics: Metrics, allowed_origins: Sequence[str]) -> None:
         self._app = app
         self._metrics = metrics
-        self._allowed = frozenset(origin.rstrip("/") for origin in allowed_origins)
+        self._allowed = frozenset(allowed_origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on, or refuse with 403."""
@@ -60,7 +60,10 @@ class Gate:
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
         answer = error_answer(
-            403, "forbidden", "pages of another site may not call: their origin is not in ALLOWED_ORIGINS"
+            403,
+            "forbidden",
+            "pages of another site may not call: their origin is not in ALLOWED_ORIGINS, nor the host asked for "
+            "(which a proxy has to pass on)",
         )
         if scope["type"] == "websocket":
             await WebSocket(scope, receive, send).send_denial_response(answer)

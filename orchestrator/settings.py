@@ -28,7 +28,13 @@ def _split(value: Any) -> Any:
     return value
 
 
+def _as_browsers_send(value: Any) -> Any:
+    """An origin in small letters and without a slash at its end."""
+    return value.rstrip("/").lower() if isinstance(value, str) else value
+
+
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+Origin = Annotated[str, BeforeValidator(_as_browsers_send), Field(pattern=r"^https?://[^/\s*]+$")]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
@@ -45,7 +51,7 @@ class Settings(BaseSettings):
     api_key: SecretStr | None = Field(
         None, min_length=8, description="key that clients must send, 8 characters or more; without it all are let in"
     )
-    allowed_origins: Names = Field(
+    allowed_origins: Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_split)] = Field(
         (), description="other web sites whose pages may call, such as https://example.org, separated by commas"
     )
     workers: int = Field(1, ge=1, le=64, description="processes that share the port and the calls, 1 to 64")
@@ -115,8 +121,8 @@ class Settings(BaseSettings):
         (),
         description="local IP addresses put into SDP answers, separated by commas; without any, all of the machine's",
     )
-    webrtc_stun_server: str | None = Field(None, pattern=r"^stuns?:\S+$", description="such as stun:host:3478")
-    webrtc_turn_server: str | None = Field(None, pattern=r"^turns?:\S+$", description="such as turn:host:3478")
+    webrtc_stun_server: str | None = Field(None, pattern=r"^stuns?:[^\s,]+$", description="such as stun:host:3478")
+    webrtc_turn_server: str | None = Field(None, pattern=r"^turns?:[^\s,]+$", description="such as turn:host:3478")
     webrtc_turn_username: str | None = Field(None, description="user name at the TURN server")
     webrtc_turn_password: SecretStr | None = Field(None, description="password at the TURN server")
     webrtc_turn_secret: SecretStr | None = Field(

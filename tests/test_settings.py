@@ -101,6 +101,19 @@ def test_lists_are_separated_by_commas_and_levels_may_be_written_small(monkeypat
     assert settings.log_level == "WARNING"
 
 
+def test_origins_are_as_browsers_send_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALLOWED_ORIGINS", "https://Example.org/, http://localhost:3000")
+    assert load_settings().allowed_origins == ("https://example.org", "http://localhost:3000")
+
+
+@pytest.mark.parametrize("origins", ["*", "example.org", "https://example.org/page", "https://*.example.org"])
+def test_what_no_browser_sends_is_no_origin(monkeypatch: pytest.MonkeyPatch, origins: str) -> None:
+    text = refused(monkeypatch, ALLOWED_ORIGINS=origins)
+    assert text.startswith(
+        f"ALLOWED_ORIGINS cannot be '{origins}'. Wanted: other web sites whose pages may call, such as "
+    )
+
+
 def test_settings_do_not_change() -> None:
     with pytest.raises(ValidationError):
         load_settings().api_port = 1

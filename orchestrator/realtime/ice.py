@@ -19,17 +19,23 @@ def ice_servers(settings: Settings, *, clock: Callable[[], float] = time.time) -
     servers = [RTCIceServer(urls=settings.webrtc_stun_server)] if settings.webrtc_stun_server else []
     if settings.webrtc_turn_server:
         name, password = _turn_credentials(settings, clock)
-        servers.append(RTCIceServer(urls=settings.webrtc_turn_server, username=name, credential=password))
+        servers.append(RTCIceServer(_ways(settings.webrtc_turn_server), username=name, credential=password))
     return servers
 
 
 def ice_servers_as_json(settings: Settings) -> list[dict[str, Any]]:
     """The same as RTCPeerConnection takes them in a browser."""
     return [
-        {"urls": [server.urls]}
+        {"urls": [server.urls] if isinstance(server.urls, str) else list(server.urls)}
         | ({"username": server.username, "credential": server.credential} if server.username else {})
         for server in ice_servers(settings)
     ]
+
+
+def _ways(turn_server: str) -> list[str]:
+    """UDP, and TCP for networks that block it, unless the address says which (RFC 7065; of `turns:` it is TCP)."""
+    over_tcp = f"{turn_server}?transport=tcp"
+    return [turn_server] if "?" in turn_server or turn_server.startswith("turns:") else [turn_server, over_tcp]
 
 
 def _turn_credentials(settings: Settings, clock: Callable[[], float]) -> tuple[str | None, str | None]:

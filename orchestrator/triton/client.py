@@ -24,6 +24,8 @@ CHANNEL_OPTIONS = (
     ("grpc.max_reconnect_backoff_ms", 1_000),
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
+    # Triton is on this machine or beside it; gRPC would ask http_proxy for 127.0.0.1, too.
+    ("grpc.enable_http_proxy", 0),
 )
 HEALTH_TIMEOUT_S = 2.0
 # A stream that has begun and then stays mute for this long is given up.

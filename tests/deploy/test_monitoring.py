@@ -99,6 +99,16 @@ def test_every_metric_of_triton_that_is_looked_at_exists(triton: RunningTriton) 
     assert wanted - families(page) == set()
 
 
+def test_a_metric_that_both_have_is_asked_of_one(triton: RunningTriton) -> None:
+    metrics = Metrics()
+    metrics.watch(sessions=lambda: 0, ticker=Ticker(), level=lambda: 0, distrusts=lambda: False)
+    with urllib.request.urlopen(triton.metrics_url, timeout=10) as answer:
+        both = families(answer.read().decode()) & families(metrics.exposition().decode())
+    asked = [found for name in both for found in re.findall(rf"\b{name}\w*(.{{0,5}})", " ".join(expressions()))]
+    assert asked
+    assert set(asked) == {"{job="}
+
+
 def test_the_dashboard_asks_the_datasource_that_is_provisioned() -> None:
     uid = DATASOURCE["datasources"][0]["uid"]
     assert {panel["datasource"]["uid"] for panel in PANELS} == {uid}

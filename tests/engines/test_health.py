@@ -23,7 +23,11 @@ def check(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=90)
 
 
-def test_a_server_whose_models_all_answer_is_healthy(triton: RunningTriton) -> None:
+@pytest.mark.parametrize("proxy", ["", "http://127.0.0.1:9"])
+def test_a_server_whose_models_all_answer_is_healthy(
+    triton: RunningTriton, monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+    monkeypatch.setenv("http_proxy", proxy)
     checked = check(triton.grpc_url)
     assert (checked.returncode, checked.stderr) == (0, "")
 

@@ -36,8 +36,14 @@ def test_a_name_and_a_password_are_used_as_they_are() -> None:
     )
     assert ice_servers_as_json(settings) == [
         {"urls": ["stun:a:1"]},
-        {"urls": [TURN], "username": "u", "credential": "p"},
+        {"urls": [TURN, f"{TURN}?transport=tcp"], "username": "u", "credential": "p"},
     ]
+
+
+@pytest.mark.parametrize("turn", ["turn:turn.example.org?transport=udp", "turns:turn.example.org:5349"])
+def test_a_relay_whose_transport_is_told_is_offered_by_that_alone(turn: str) -> None:
+    settings = load_settings(webrtc_turn_server=turn, webrtc_turn_secret="shared")
+    assert ice_servers_as_json(settings)[0]["urls"] == [turn]
 
 
 async def test_the_relay_is_for_callers_and_our_own_peers_never_ask_it(triton: RunningTriton) -> None:
@@ -64,5 +70,5 @@ async def test_the_relay_is_for_callers_and_our_own_peers_never_ask_it(triton: R
             told = (await http.get("/v1/realtime/ice_servers")).json()["ice_servers"]
         with pytest.raises(BlockingIOError):
             relay.recv(2_000)
-    assert [server["urls"] for server in told] == [[turn]]
+    assert [server["urls"] for server in told] == [[turn, f"{turn}?transport=tcp"]]
     await browser.close()

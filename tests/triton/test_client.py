@@ -42,6 +42,15 @@ async def test_responses_come_in_order_and_then_the_stream_ends(client: TritonCl
     assert answers[2]["audio"].tolist() == [2] * 1_600
 
 
+async def test_a_proxy_for_the_outside_world_is_not_asked(
+    triton: RunningTriton, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    client = TritonClient(triton.grpc_url)
+    assert await client.server_ready()
+    await client.close()
+
+
 async def test_responses_come_while_the_model_still_works(client: TritonClient) -> None:
     loop = asyncio.get_running_loop()
     started = loop.time()
