@@ -5,13 +5,17 @@ Triton 2.51: the server aborts with std::bad_alloc within a second of 20 streams
 and handed on by one thread a few times a second.
 """
 
+import math
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 PERIOD_S = 0.2
 MAX_OBSERVATIONS = 4096  # of a histogram between two periods; more are forgotten, not waited for
+
+RECENT = 60.0  # of what a Ratio is measured against: older values weigh less
 
 # Held for every round trip from this process to the server, metric or not.
 channel = threading.Lock()
@@ -74,6 +78,44 @@ class Family:
             metric = Metric(self._family.Metric(labels=dict(labels or {}), **options), self._family)
         self._publisher.add(metric)
         return metric
+
+
+class Ratio:
+    """The sum of one thing to that of another lately. Methods may be called from any thread.
+
+    What was added fades as more of the other comes, not with time: after a pause the first value would stand for all.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._one, self._other = 0.0, 0.0
+
+    def add(self, one: float, other: float) -> float | None:
+        """The ratio with these, None as long as there is nothing of the other."""
+        with self._lock:
+            kept = math.exp(-other / RECENT)
+            self._one = self._one * kept + one
+            self._other = self._other * kept + other
+            return self._one / self._other if self._other else None
+
+
+_waits = threading.local()
+
+
+@contextmanager
+def waiting() -> Iterator[None]:
+    """While this thread, which answers a request, waits for others to be done with the engine."""
+    began_at = time.monotonic()
+    try:
+        yield
+    finally:
+        _waits.seconds = waited_s() + time.monotonic() - began_at
+
+
+def waited_s() -> float:
+    """How long this thread has been `waiting` altogether."""
+    seconds: float = getattr(_waits, "seconds", 0.0)
+    return seconds
 
 
 class Publisher:

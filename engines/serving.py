@@ -289,8 +289,9 @@ class Metrics:
         self._audio_in_s = self.counter("audio_input_seconds_total", "Seconds of sound received") if hears else None
         self._audio_out_s = self.counter("audio_output_seconds_total", "Seconds of sound sent") if speaks else None
         self._real_time_factor: metrics.Metric | None = None
+        self._computed_per_sound = metrics.Ratio()
         if hears or speaks:
-            gauge = self._family("real_time_factor", "Seconds computed per second of sound, lately", "GAUGE")
+            gauge = self._family("real_time_factor", "Seconds computed per second of the last minute of sound", "GAUGE")
             self._real_time_factor = gauge.metric()
 
     def count(self, request: Request, first_chunk_s: float | None) -> None:
@@ -303,9 +304,10 @@ class Metrics:
             self._audio_in_s.increment(request.audio_in_s)
         if self._audio_out_s and request.audio_out_s:
             self._audio_out_s.increment(request.audio_out_s)
-        audio_s = request.audio_out_s or request.audio_in_s
-        if self._real_time_factor and audio_s and request.engine_s:
-            self._real_time_factor.set(request.engine_s / audio_s)
+        audio_s = request.audio_out_s if self._audio_out_s else request.audio_in_s
+        factor = self._computed_per_sound.add(request.engine_s, audio_s)
+        if self._real_time_factor and factor is not None:
+            self._real_time_factor.set(factor)
 
     def counter(self, name: str, description: str) -> metrics.Metric:
         """A counter of this model's own, `name` without the prefix."""

@@ -11,6 +11,7 @@ from contextlib import closing
 from functools import partial
 from typing import Any
 
+from engines import metrics
 from engines.errors import CancelledError, EngineUnavailableError
 from engines.serving import Chunk, Model, Request
 
@@ -64,14 +65,10 @@ class Streams:
         if request.cancelled:
             raise CancelledError(f"the request to '{self._model.name}' was cancelled")
         with closing(self._generate(request)) as chunks:
-            resumed_at = time.monotonic()
-            for chunk in chunks:
-                request.engine_s += time.monotonic() - resumed_at
+            while (chunk := _computed(chunks, request)) is not None:
                 if self._closing:
                     raise EngineUnavailableError(f"the model '{self._model.name}' is being unloaded")
                 request.send(chunk)
-                resumed_at = time.monotonic()
-            request.engine_s += time.monotonic() - resumed_at
 
     def _conclude(self, request: Request, future: "Future[None]") -> None:
         if future.cancelled():
@@ -82,3 +79,12 @@ class Streams:
             request.finish()
         with self._lock:
             self._open.discard(future)
+
+
+def _computed(chunks: Generator[Chunk, None, None], request: Request) -> Chunk | None:
+    """The next chunk, None at the end; the time that it takes is the engine's, less what it waits for its turn."""
+    began_at, waited_s = time.monotonic(), metrics.waited_s()
+    try:
+        return next(chunks, None)
+    finally:
+        request.engine_s += time.monotonic() - began_at - (metrics.waited_s() - waited_s)

@@ -1,7 +1,8 @@
 """A model's folder in models/: what was pulled into it, and what is missing.
 
 A file appears under its name only when it is whole and its checksum is right. Before that it is a hidden part, named
-after its digest, so that a later run takes up the same content only. `.pulled.json` tells what the folder holds.
+after its digest, so that a later run takes up the same content only. `.pulled.json` tells what the folder holds. That a
+file is still what was checked is believed only of the very file: a copy, or one that was written to, is hashed again.
 """
 
 import fcntl
@@ -12,11 +13,15 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 from orchestrator.hub.client import DownloadError
 from orchestrator.hub.files import HubFile, Part, Snapshot
 
 _RECORD = ".pulled.json"
+
+Stamp = tuple[int, int]
+"""Inode and time of the last change (st_ctime_ns) of a file: neither of them goes along with a copy."""
 
 
 class Folder:
@@ -24,6 +29,7 @@ class Folder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._checked: dict[HubFile, Stamp] = {}  # the right content, as this process knows
 
     def part(self, file: HubFile) -> Part:
         """What is there of `file`, to be completed."""
@@ -40,8 +46,11 @@ class Folder:
         target = self.path / file.path
         if not target.is_file() or target.stat().st_size != file.size:
             return False
-        recorded = next((each for each in self.recorded() if each.path == file.path), None)
-        return recorded == file or file.digest_of(target) == file.digest
+        stamp = _stamp(target)  # of before it is read: what is written to it meanwhile does not count as checked
+        if self._record().get(file) != stamp and file.digest_of(target) != file.digest:
+            return False
+        self._checked[file] = stamp
+        return True
 
     def missing_bytes(self, file: HubFile) -> int | None:
         """How much of `file` is still to come; None where it is there."""
@@ -56,23 +65,34 @@ class Folder:
         with part.open("rb") as stream:
             os.fsync(stream.fileno())
         os.replace(part, self.path / file.path)
+        self._checked[file] = _stamp(self.path / file.path)
 
     def record(self, snapshot: Snapshot) -> None:
         """Remember what the folder holds, and remove parts that belong to nothing any more."""
-        text = json.dumps(asdict(snapshot), indent=2)
+        files = [asdict(file) | {"stamp": self._checked.get(file)} for file in snapshot.files]
         draft = self.path / f"{_RECORD}.part"
-        draft.write_text(text)
+        with draft.open("w") as stream:
+            json.dump(asdict(snapshot) | {"files": files}, stream, indent=2)
+            stream.flush()
+            os.fsync(stream.fileno())
         os.replace(draft, self.path / _RECORD)
         for part in self.path.rglob(".*.part"):
             part.unlink()
 
     def recorded(self) -> tuple[HubFile, ...]:
         """The files that were pulled, as far as is recorded."""
+        return tuple(self._record())
+
+    def _record(self) -> dict[HubFile, Stamp | None]:
+        """What was pulled, with the stamps; nothing where there is no record that can be read."""
         try:
-            record = json.loads((self.path / _RECORD).read_text())
-        except FileNotFoundError:
-            return ()
-        return tuple(HubFile(**file) for file in record["files"])
+            files = json.loads((self.path / _RECORD).read_text())["files"]
+            return {
+                HubFile(str(file["path"]), int(file["size"]), str(file["digest"])): _read_stamp(file.get("stamp"))
+                for file in files
+            }
+        except (OSError, ValueError, TypeError, LookupError):
+            return {}
 
     def is_complete(self, patterns: tuple[str, ...]) -> bool:
         """Whether every file is there that was recorded, or else one for each pattern of weights."""
@@ -83,8 +103,8 @@ class Folder:
         return all(any(fnmatchcase(path, pattern) for path in self._files()) for pattern in required)
 
     def bytes_here(self) -> int:
-        """The size of all that is in the folder, parts included."""
-        return sum(path.stat().st_size for path in self.path.rglob("*") if path.is_file())
+        """The size of all that is in the folder but the record, parts included."""
+        return sum(path.stat().st_size for path in self.path.rglob("*") if path.is_file() and path.name != _RECORD)
 
     def _files(self) -> dict[str, int]:
         return {
@@ -92,6 +112,15 @@ class Folder:
             for path in self.path.rglob("*")
             if path.is_file() and not path.name.startswith(".")
         }
+
+
+def _stamp(path: Path) -> Stamp:
+    status = path.stat()
+    return status.st_ino, status.st_ctime_ns
+
+
+def _read_stamp(stamp: Any) -> Stamp | None:
+    return (int(stamp[0]), int(stamp[1])) if stamp else None
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from orchestrator.errors import BackendRejectedError, BackendUnavailableError, C
 from orchestrator.triton import tensors
 from orchestrator.triton.client import TritonClient
 from tests.servers.triton import TEST_MODELS, RunningTriton, run_triton
-from tests.triton.metrics import metric, until_metric
+from tests.triton.metrics import metric, settled_metric, until_metric
 
 
 @pytest.fixture
@@ -121,6 +121,26 @@ async def test_what_a_model_does_is_counted(triton: RunningTriton, client: Trito
     assert await until_metric(url, prefix + "audio_output_seconds_total", audio_s + 0.6) >= audio_s + 0.6 - 1e-6
     assert await until_metric(url, prefix + "first_chunk_seconds_count", first_chunks + 2) >= first_chunks + 2
     assert metric(url, prefix + "real_time_factor") > 0
+
+
+async def test_a_short_request_does_not_stand_for_the_minute_of_sound_before_it(
+    triton: RunningTriton, client: TritonClient
+) -> None:
+    url, prefix = triton.metrics_url, "goassist_streams_"
+    audio_s, engine_s = (metric(url, prefix + name) for name in ("audio_output_seconds_total", "engine_seconds_total"))
+    await responses(client, count=2_000)  # 200 s of sound in no time
+    await responses(client, count=1, interval_s=0.5)  # by itself five times slower than speech
+    assert await until_metric(url, prefix + "audio_output_seconds_total", audio_s + 200.05) >= audio_s + 200.05
+    assert await until_metric(url, prefix + "engine_seconds_total", engine_s + 0.5) >= engine_s + 0.5
+    assert 0 < metric(url, prefix + "real_time_factor") < 1
+
+
+async def test_what_was_computed_before_an_engine_broke_is_counted(triton: RunningTriton, client: TritonClient) -> None:
+    url, name = triton.metrics_url, "goassist_streams_engine_seconds_total"
+    before_s = await settled_metric(url, name)
+    with pytest.raises(BackendUnavailableError):
+        await responses(client, fault=b"after one", interval_s=0.4)
+    assert await until_metric(url, name, before_s + 0.4) >= before_s + 0.4
 
 
 async def test_a_wrong_parameter_fails_the_load_by_name(tmp_path: Path) -> None:

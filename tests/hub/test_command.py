@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import struct
 import subprocess
 import sys
@@ -96,6 +97,29 @@ def test_a_file_that_came_some_other_way_is_taken_if_its_checksum_is_right(hub: 
     (target.parent / ".pulled.json").unlink()
     assert goassist.models("pull", "turn")[0] == 0
     assert target.read_bytes() == content(300_000)
+
+
+def test_a_copy_is_verified(hub: HubServer, goassist: Goassist, tmp_path: Path) -> None:
+    goassist.models("pull", "turn")
+    shutil.copytree(goassist.into, tmp_path / "copy")
+    goassist.into = tmp_path / "copy"
+    (goassist.into / "turn" / MODEL).write_bytes(content(300_000, 9))
+    hub.requests.clear()
+    assert goassist.models("pull", "turn")[0] == 0
+    assert hub.files_asked() == [(MODEL, None)]
+    assert goassist.files()[f"turn/{MODEL}"] == content(300_000)
+
+
+@pytest.mark.parametrize("record", ["", '{"repo": "pipecat-ai/sm'])
+def test_a_record_that_was_cut_short_is_made_anew(hub: HubServer, goassist: Goassist, record: str) -> None:
+    goassist.models("pull", "turn")
+    path = goassist.into / "turn" / ".pulled.json"
+    path.write_text(record)
+    hub.requests.clear()
+    assert goassist.models("list")[1].splitlines()[1].endswith("  here")
+    assert goassist.models("pull", "turn")[0] == 0
+    assert hub.files_asked() == []
+    assert json.loads(path.read_text())["commit"] == COMMIT
 
 
 def test_a_newer_commit_brings_only_what_changed(hub: HubServer, goassist: Goassist) -> None:

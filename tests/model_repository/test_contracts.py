@@ -92,6 +92,11 @@ def load(path: Path) -> ModelConfig:
     return text_format.Parse(path.read_text(encoding="utf-8"), ModelConfig())
 
 
+each_python_config = pytest.mark.parametrize(
+    "path", [path for path in CONFIGS if load(path).backend == "python"], ids=config_id
+)
+
+
 def model_folder(path: Path) -> Path:
     return path.parent.parent if path.parent.name == "configs" else path.parent
 
@@ -115,7 +120,13 @@ def test_one_machine_without_downloads_can_serve_every_model(folder: Path) -> No
     embedded = folder / "configs" / "embedded.pbtxt"
     config = load(embedded if embedded.is_file() else folder / "config.pbtxt")
     assert config.backend == "python"
-    assert {group.kind for group in config.instance_group} == {config.instance_group[0].KIND_CPU}
+
+
+@each_python_config
+def test_a_python_model_is_one_process_however_many_gpus_there_are(path: Path) -> None:
+    # Of KIND_GPU Triton starts `count` on each GPU: all would load their engine onto the same GPU and split its work.
+    (group,) = load(path).instance_group
+    assert (group.kind, group.count) == (group.KIND_CPU, 1)
 
 
 @each_config
@@ -191,7 +202,7 @@ def pattern(node: ast.expr) -> str | None:
     return None
 
 
-@pytest.mark.parametrize("path", [path for path in CONFIGS if load(path).backend == "python"], ids=config_id)
+@each_python_config
 def test_the_models_code_reads_and_writes_the_tensors_of_its_config(path: Path) -> None:
     config = load(path)
     read, written = set(), set()

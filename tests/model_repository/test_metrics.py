@@ -1,6 +1,7 @@
 """Triton's /metrics page: what every model of the embedded profile counts there. tests/engines_heavy has the others."""
 
 import asyncio
+import time
 
 import numpy as np
 import pytest
@@ -60,6 +61,18 @@ async def test_every_model_counts_what_it_refused(used: RunningTriton, model: st
         with pytest.raises(BackendRejectedError):
             await served(used, model, inputs)
     assert await until_metric(used.metrics_url, name, before + 1) == before + 1
+
+
+async def test_requests_that_wait_for_one_voice_do_not_count_as_computing(used: RunningTriton) -> None:
+    name = "goassist_tts_engine_seconds_total"
+    text = "The quick brown fox jumps over the lazy dog, and then he sleeps. " * 3
+    inputs = {"text": np.array([text.encode()], np.object_), "voice": np.array([b"slt"], np.object_)}
+    before_s = await settled_metric(used.metrics_url, name)
+    began_s = time.monotonic()
+    await asyncio.gather(*(served(used, "tts", inputs) for _ in range(8)))
+    took_s = time.monotonic() - began_s
+    # A voice says one sentence at a time, so that all eight together cannot compute for longer than they took.
+    assert 0 < await settled_metric(used.metrics_url, name) - before_s < 1.5 * took_s
 
 
 async def refused_sequence(triton: RunningTriton, inputs: dict[str, np.ndarray]) -> None:
