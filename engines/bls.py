@@ -31,6 +31,7 @@ class Inference:
         self._model = model
         self._outputs = list(outputs)
         self._cancel_inputs = cancel_inputs
+        self._part = part
         self._id = uuid4().hex
         self._request = self._made(inputs, request_id=self._id, **_options(part))
         self._lock = threading.Lock()
@@ -75,7 +76,8 @@ class Inference:
         if hasattr(self._responses, "cancel"):  # newer servers
             self._responses.cancel()
             return
-        order = self._made(self._cancel_inputs, parameters={CANCEL_PARAMETER: self._id})
+        place = self._part.of_its_cancellation() if self._part is not None else None
+        order = self._made(self._cancel_inputs, parameters={CANCEL_PARAMETER: self._id}, **_options(place))
         for _ in order.exec(decoupled=True):
             pass
 

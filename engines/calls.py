@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from secrets import randbits
 from typing import Any, Protocol
 
 import numpy as np
@@ -26,6 +27,20 @@ class Part:
     sequence_id: int
     first: bool
     last: bool
+
+    def of_its_cancellation(self) -> "Part":
+        """The place of the request that cancels this one: a model of sequences is given no request outside of one.
+
+        It ends the sequence; where this request has done so itself, it is a sequence of its own.
+        """
+        if self.last:
+            return Part(new_sequence_id(), first=True, last=True)
+        return Part(self.sequence_id, first=False, last=True)
+
+
+def new_sequence_id() -> int:
+    """One that no other client of the server has: it is never 0, which stands for no sequence."""
+    return randbits(63) | 1
 
 
 class Inference(Protocol):

@@ -20,7 +20,11 @@ from orchestrator.triton import tensors
 from orchestrator.triton.client import SAFE_CANCEL_VERSION
 
 VERSION_TIMEOUT_S = 2.0
-_OPTIONS = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
+_OPTIONS = (
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.enable_http_proxy", 0),  # it is this server itself
+)
 
 
 class Loopback:
@@ -71,11 +75,9 @@ class Inference:
         self._model = model
         self._cancel_inputs = cancel_inputs
         self._id = uuid4().hex
-        control: dict[str, bool | int] = {}
-        if part is not None:
-            control = {"sequence_id": part.sequence_id, "sequence_start": part.first, "sequence_end": part.last}
+        self._part = part
         self._requests: queue.SimpleQueue[service_pb2.ModelInferRequest | None] = queue.SimpleQueue()
-        self._requests.put(tensors.request(model, inputs, request_id=self._id, parameters=control))
+        self._requests.put(tensors.request(model, inputs, request_id=self._id, parameters=_control(part)))
         self._outputs = frozenset(outputs)
         self._cancelled = False
 
@@ -121,13 +123,19 @@ class Inference:
             self._cancelled = True
             stream = self._stream
         if not self._closes:
-            order = tensors.request(
-                self._model, self._cancel_inputs, request_id=uuid4().hex, parameters={CANCEL_PARAMETER: self._id}
-            )
+            place = self._part.of_its_cancellation() if self._part is not None else None
+            control = _control(place) | {CANCEL_PARAMETER: self._id}
+            order = tensors.request(self._model, self._cancel_inputs, request_id=uuid4().hex, parameters=control)
             self._requests.put(order)
         elif stream is not None:
             stream.cancel()
             self._requests.put(None)  # ends the thread of gRPC's that waits for further requests
+
+
+def _control(part: Part | None) -> dict[str, bool | int | str]:
+    if part is None:
+        return {}
+    return {"sequence_id": part.sequence_id, "sequence_start": part.first, "sequence_end": part.last}
 
 
 def _reason(error: grpc.RpcError) -> str:

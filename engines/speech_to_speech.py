@@ -10,14 +10,13 @@ import threading
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from secrets import randbits
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from engines.audio import SAMPLE_RATE
-from engines.calls import Calls, Inference, Outputs, Part, Tensors, text
+from engines.calls import Calls, Inference, Outputs, Part, Tensors, new_sequence_id, text
 from engines.errors import CancelledError, EngineError, InvalidInputError
 from engines.serving import CANCEL_CHECK_S
 from orchestrator.core.context import PROMPT_TOKENS
@@ -62,6 +61,10 @@ def history(messages: str, instructions: str) -> list[Message]:
             raise InvalidInputError(f'messages[{number}] must be an object with "role" and a text "content"')
         if each.get("role") not in ROLES:
             raise InvalidInputError(f"messages[{number}].role must be one of {', '.join(ROLES)}")
+        try:
+            each["content"].encode()
+        except UnicodeEncodeError as error:  # JSON may have it, no text that is sent on can
+            raise InvalidInputError(f"messages[{number}].content has half of a surrogate pair: {error}") from error
         read.append(Message(each["role"], each["content"]))
     return read
 
@@ -166,7 +169,7 @@ class Turn:
 
     def _transcript(self) -> str:
         """What was said: one sequence of asr, in pieces of a size that it takes."""
-        sequence_id = randbits(63) | 1
+        sequence_id = new_sequence_id()
         said = ""
         for start in range(0, len(self._samples), PIECE_SAMPLES):
             piece = self._samples[np.newaxis, start : start + PIECE_SAMPLES]

@@ -90,14 +90,14 @@ class Engine:
             if self._llm is not None and not self._llm.errored:
                 pause_s = FIRST_PAUSE_S
                 continue
-            if self._llm is not None:
-                LOGGER.error("vLLM's engine has died and is started again")
-                failed, self._llm = self._llm, None
-                await asyncio.to_thread(failed.shutdown, SHUTDOWN_S)
             try:
+                if self._llm is not None:
+                    LOGGER.error("vLLM's engine has died and is started again")
+                    failed, self._llm = self._llm, None
+                    await asyncio.to_thread(failed.shutdown, SHUTDOWN_S)
                 self._llm = await asyncio.to_thread(_start, arguments, statistics)
-            except ModelSetupError as error:
-                LOGGER.error("next try in %.0f s: %s", pause_s, error)
+            except Exception as error:  # whatever it is: nobody else would start the engine again
+                LOGGER.error("vLLM's engine has not been started; next try in %.0f s", pause_s, exc_info=error)
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, LAST_PAUSE_S)
 

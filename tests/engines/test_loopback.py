@@ -1,12 +1,13 @@
 """Requests of one model to another over gRPC, as speech_to_speech makes them, against a real Triton."""
 
 import threading
+import time
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
 
-from engines.calls import text
+from engines.calls import Part, new_sequence_id, text
 from engines.errors import EngineUnavailableError, InvalidInputError
 from engines.loopback import Inference, Loopback
 from tests.servers.triton import RunningTriton
@@ -45,6 +46,11 @@ def test_responses_come_in_order_with_the_outputs_that_were_asked_for(loopback: 
     assert {name for outputs in responses for name in outputs} == {"text", "number"}
 
 
+def test_a_proxy_for_the_outside_world_is_not_asked(triton: RunningTriton, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    assert numbers(iter(asked(Loopback(triton.grpc_url)))) == [0, 1, 2]
+
+
 @either_way
 async def test_a_cancelled_request_stops_in_its_model_and_yields_nothing_more(
     loopback: Loopback, triton: RunningTriton
@@ -59,6 +65,21 @@ async def test_a_cancelled_request_stops_in_its_model_and_yields_nothing_more(
     assert list(responses) == []
     assert await until_metric(triton.metrics_url, CANCELLED, before + 1) == before + 1
     assert numbers(iter(asked(loopback))) == [0, 1, 2]
+
+
+@either_way
+@pytest.mark.parametrize("last", [False, True], ids=["to be continued", "the last"])
+async def test_a_piece_of_a_sequence_stops_in_its_model(loopback: Loopback, triton: RunningTriton, last: bool) -> None:
+    cancelled = "goassist_sequences_cancelled_total"
+    before = await settled_metric(triton.metrics_url, cancelled)
+    part = Part(new_sequence_id(), first=True, last=last)
+    silence = {"audio": np.zeros((1, 160), np.int16)}
+    inference = loopback("sequences", silence, ("samples",), cancel_inputs=silence, part=part)
+    began = time.monotonic()
+    threading.Timer(0.3, inference.cancel).start()
+    assert list(inference) == []
+    assert time.monotonic() - began < 3  # of the five seconds that it takes
+    assert await until_metric(triton.metrics_url, cancelled, before + 1) == before + 1
 
 
 @either_way

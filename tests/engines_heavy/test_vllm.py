@@ -3,10 +3,12 @@
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import re
 import signal
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +17,7 @@ from typing import Any
 import pytest
 from tritonclient.utils import InferenceServerException
 
+from engines.vllm_backend import engine as vllm_engine
 from orchestrator.core.history import Message
 from orchestrator.triton.client import TritonClient
 from orchestrator.triton.llm import TritonLlm
@@ -292,3 +295,40 @@ async def test_a_killed_model_process_leaves_no_engine_and_no_memory_behind(serv
     await until_ended(left, timeout_s=30)
     assert not [path for path in shared if Path(path).exists()]
     assert not list(Path(tempfile.gettempdir()).glob(f"goassist-vllm-{stub}-*"))
+
+
+class Started:
+    """What vLLM gives: an engine that has died, or lives."""
+
+    def __init__(self, *, errored: bool) -> None:
+        self.errored = errored
+
+    def shutdown(self, timeout: float) -> None:
+        if self.errored:
+            raise AttributeError("the engine's socket is gone")
+
+
+def test_whatever_a_start_raises_is_told_and_the_next_is_tried(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    outcomes = iter(
+        [Started(errored=True), AssertionError("free memory grew"), Exception("out of luck"), Started(errored=False)]
+    )
+    running = threading.Event()
+
+    def start(arguments: Any, statistics: Any) -> Started:
+        outcome = next(outcomes)
+        if isinstance(outcome, Exception):
+            raise outcome
+        if not outcome.errored:
+            running.set()
+        return outcome
+
+    monkeypatch.setattr(vllm_engine, "_start", start)
+    monkeypatch.setattr(vllm_engine, "FIRST_PAUSE_S", 0.1)
+    with caplog.at_level(logging.ERROR):
+        engine = vllm_engine.Engine({})
+        assert running.wait(10)
+        engine.close()
+    told = [str(record.exc_info[1]) for record in caplog.records if record.exc_info]
+    assert told == ["the engine's socket is gone", "free memory grew", "out of luck"]

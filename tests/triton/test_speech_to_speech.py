@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from tritonclient.utils import InferenceServerException
 
-from orchestrator.errors import BackendRejectedError
+from orchestrator.errors import BackendRejectedError, BackendTimeoutError
 from orchestrator.triton import tensors
 from orchestrator.triton.client import TritonClient
 from tests.servers.triton import ROOT, RunningTriton
@@ -109,6 +109,7 @@ def test_history_instructions_and_voice_reach_the_models(triton: RunningTriton) 
         (SILENCE, {"messages": "{}"}, "messages must be a JSON array"),
         (SILENCE, {"messages": '[{"role": "user"}]'}, r"messages\[0\] must be an object"),
         (SILENCE, {"messages": '[{"role": "robot", "content": "x"}]'}, "role must be one of"),
+        (SILENCE, {"messages": '[{"role": "user", "content": "Hi \\ud83d"}]'}, r"messages\[0\].content has half of a"),
     ],
 )
 def test_bad_input_is_refused_with_what_is_wrong_and_the_next_request_works(
@@ -186,6 +187,17 @@ async def test_cancelling_the_turn_cancels_the_answer_and_its_speech(triton: Run
     for model in models:
         reached = await until_metric(triton.metrics_url, CANCELLED.format(model), before[model] + 1)
         assert reached == before[model] + 1, model
+
+
+async def test_cancelling_the_turn_before_it_is_understood_cancels_its_recognition(triton: RunningTriton) -> None:
+    before = await settled_metric(triton.metrics_url, CANCELLED.format("asr"))
+    client = TritonClient(triton.grpc_url)
+    said = np.tile(recording("tell_me_a_story"), 14)  # 19 s, one piece
+    with pytest.raises(BackendTimeoutError):
+        _ = [each async for each in client.stream("speech_to_speech", {"audio": said}, timeout_s=0.3)]
+    reached = await until_metric(triton.metrics_url, CANCELLED.format("asr"), before + 1, timeout_s=30)
+    assert reached == before + 1
+    await client.close()
 
 
 async def test_turns_side_by_side_some_of_them_cancelled_are_each_answered_and_counted(triton: RunningTriton) -> None:

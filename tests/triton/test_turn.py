@@ -1,6 +1,7 @@
 import asyncio
 import shutil
 from collections.abc import AsyncIterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from orchestrator.triton.client import TritonClient
 from orchestrator.triton.turn import TritonTurn
 from tests.engines.recordings import recording
 from tests.servers.triton import MODEL_REPOSITORY, RunningTriton, run_triton
+from tests.triton.metrics import settled_metric, until_metric
 
 WEATHER, NAME = recording("weather.wav"), recording("what_is_your_name.wav")
 
@@ -105,4 +107,47 @@ async def test_without_its_file_it_says_how_to_get_it_and_nobody_is_held_up(tmp_
         with pytest.raises(BackendUnavailableError, match="goassist models pull turn"):
             await judged(client, np.frombuffer(NAME, np.int16))
         assert await TritonTurn(client).completion(NAME) is None
+        await client.close()
+
+
+async def test_questions_behind_more_than_it_can_answer_in_time_are_answered_and_those_given_up_are_not_computed(
+    client: TritonClient, triton: RunningTriton
+) -> None:
+    names = [f"goassist_turn_{name}_total" for name in ("cancelled", "failed")]
+    before = [await settled_metric(triton.metrics_url, name) for name in names]
+    sound = (WEATHER + NAME) * 4
+    asked = [asyncio.create_task(TritonTurn(client).completion(sound)) for _ in range(60)]
+    await asyncio.sleep(0.25)
+    assert await TritonTurn(client).completion(sound) is not None
+    given_up = (await asyncio.gather(*asked)).count(None)
+    assert given_up > 10  # or this machine needs a longer burst
+    assert await TritonTurn(client).completion(sound) is not None
+    computed_in_vain = 3  # those that are under way when their callers give up
+    cancelled = await until_metric(triton.metrics_url, names[0], before[0] + given_up - computed_in_vain) - before[0]
+    assert given_up - computed_in_vain <= cancelled <= given_up
+    assert await settled_metric(triton.metrics_url, names[1]) == before[1]
+
+
+async def test_the_oldest_of_too_many_questions_is_refused_and_the_others_are_answered(client: TritonClient) -> None:
+    sound = np.frombuffer(NAME, np.int16)
+    answers = await asyncio.gather(*(judged(client, sound) for _ in range(90)), return_exceptions=True)
+    refused = [each for each in answers if isinstance(each, BackendUnavailableError)]
+    assert 0 < len(refused) < 30
+    assert all("64 newer requests waiting" in str(each) for each in refused)
+    assert all(0 <= each <= 1 for each in answers if each not in refused)
+
+
+async def test_what_the_engine_raises_is_answered_and_the_next_request_too(tmp_path: Path) -> None:
+    shutil.copytree(MODEL_REPOSITORY / "turn", tmp_path / "model_repository" / "turn")
+    file = tmp_path / "models" / "turn" / "smart-turn-v3.0.onnx"
+    file.parent.mkdir(parents=True)
+    silero = find_spec("silero_vad")
+    assert silero is not None
+    assert silero.origin is not None
+    shutil.copy(Path(silero.origin).parent / "data" / "silero_vad.onnx", file)  # a model with other inputs
+    with run_triton(tmp_path / "model_repository") as triton:
+        client = TritonClient(triton.grpc_url)
+        for _ in range(2):
+            with pytest.raises(BackendUnavailableError, match="the end-of-turn model failed"):
+                await judged(client, np.frombuffer(NAME, np.int16))
         await client.close()
