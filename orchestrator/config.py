@@ -1,6 +1,6 @@
 """What a client may choose for its session; orchestrator/realtime/config.py maps it to and from the wire."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from orchestrator.core.history import Modality
@@ -39,7 +39,8 @@ class SessionConfig:
 
     `voice`, `language`: None leaves the choice to the models. `hotwords`: words that recognition should expect.
     `speed`: 1.0 is the voice's own. `max_output_tokens`: None is the model's own limit. `turn_detection`: None
-    is push-to-talk, where the client commits its audio and asks for responses itself.
+    is push-to-talk, where the client commits its audio and asks for responses itself. `without`: what the client asked
+    for last and does not get, by the names of realtime/config.py's WITHOUT; it takes no part in comparisons.
     """
 
     instructions: str = DEFAULT_INSTRUCTIONS
@@ -51,3 +52,4 @@ class SessionConfig:
     max_output_tokens: int | None = None
     temperature: float = 0.8
     turn_detection: TurnDetection | None = TurnDetection()
+    without: tuple[str, ...] = field(default=(), compare=False)

@@ -148,6 +148,14 @@ class Listener:
         self._act_all(signals)
         return bool(signals)
 
+    def commit_silence(self, since: int) -> None:
+        """The client ends an utterance that began at sample `since`, and in which nobody was heard."""
+        turn = UserTurn(self._observer.next_turn(), since, by_client=True, text="")
+        turn.last_speech = turn.ended_at = self._sound.received
+        turn.ended_clock_s = self._clock()
+        self._events.end(turn)
+        self._events.go_on()
+
     def drop(self) -> None:
         """Forget the open utterance: to the conversation it ends without words."""
         self._endpointer.reset()

@@ -196,13 +196,18 @@ class TurnMetrics:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """Something went wrong that the client should know of; the session goes on."""
+    """Something went wrong that the client should know of; the session goes on.
+
+    `item_id`: the words of that user item are lost. `response_id`: it was that response, whose end has told it.
+    """
 
     code: str
     message: str
     kind: Literal["invalid_request_error", "server_error"]
     param: str | None = None
     client_event_id: str | None = None
+    item_id: str | None = None
+    response_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

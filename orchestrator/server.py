@@ -12,6 +12,8 @@ from typing import TypeVar
 
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets import http11
 
 from orchestrator.app import create_app
 from orchestrator.errors import ConfigurationError
@@ -25,6 +27,10 @@ Result = TypeVar("Result")
 # A minute of base64 sound in one event; the API's own limit is 15 MiB of sound.
 MAX_WEBSOCKET_MESSAGE_BYTES = 4 * 1024 * 1024
 SHUTDOWN_TIMEOUT_S = 5
+# A client secret, which carries a session, is one line of a WebSocket's handshake. WEBSOCKETS_MAX_LINE_LENGTH would
+# have to be set before anything imports websockets; this limit, looked up for each line, holds whoever came first.
+MAX_HEADER_LINE_BYTES = 64 * 1024
+http11.MAX_LINE_LENGTH = max(http11.MAX_LINE_LENGTH, MAX_HEADER_LINE_BYTES)
 
 TRITON_PORTS = Ports()
 EMBEDDED_START_TIMEOUT_S, START_TIMEOUT_S = 120.0, 900.0
@@ -72,6 +78,17 @@ class Stop:
         (self.hurried if self.asked.is_set() else self.asked).set()
 
 
+class WebSocketProtocol(WebSocketsSansIOProtocol):
+    """Refuses a handshake that websockets cannot read. uvicorn's own leaves such a socket open without an answer."""
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:
+            self.transport.write(b"".join(self.conn.data_to_send()))
+            self.close_sent = True  # shutdown() has nothing to add
+            self.transport.close()
+
+
 def http_config(app: FastAPI) -> uvicorn.Config:
     """How the application is served. Its lifespan is the caller's to enter, so that errors of the start are too."""
     return uvicorn.Config(
@@ -80,7 +97,7 @@ def http_config(app: FastAPI) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
-        ws="websockets-sansio",
+        ws=WebSocketProtocol,
         ws_max_size=MAX_WEBSOCKET_MESSAGE_BYTES,
         timeout_graceful_shutdown=SHUTDOWN_TIMEOUT_S,
     )

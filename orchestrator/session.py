@@ -34,10 +34,12 @@ from orchestrator.turn_rules import endpointing_rules, policy
 from orchestrator.user_turn import UserTurn
 from orchestrator.vad import SAMPLE_RATE, VoiceDetector
 
-_ACTIVE = "a response is being made already: wait until it is done, or cancel it"
+# Clients that give no event_id know by the words 'response.create' what was refused.
+_ACTIVE = "response.create is refused: a response is being made already; wait until it is done, or cancel it"
 _ACTIVE_CODE = "conversation_already_has_active_response"
-_OVERTAKEN = "the user spoke before this response could begin, and it is not made: ask again where it is still wanted"
+_OVERTAKEN = "response.create came to nothing: the user spoke before the response could begin; ask again if need be"
 _OVERTAKEN_CODE = "turn_detected"  # as responses that speech cancels have it for their reason
+LEAST_COMMIT_MS = 100  # so much sound an utterance has at least in the API, whatever is heard in it
 
 
 class _ClosedError(Exception):
@@ -50,6 +52,7 @@ class _Request:
 
     config: SessionConfig
     metadata: Mapping[str, str] | None
+    client_event_id: str | None
 
 
 class Session:
@@ -84,6 +87,8 @@ class Session:
         self._delivering = False
         self._turns = 0
         self._ended: dict[int, TurnEnd] = {}  # the user's last turns
+        self._taken_ms = 0  # the user's sound up to here was committed or cleared
+        self._lost: set[int] = set()  # turns that the client committed and whose words are lost, until they conclude
         self._client_plays = client_plays
         self._requests: dict[int, _Request] = {}  # by the turn that the response is to have
         self._cancel_reason: told.CancelReason = "turn_detected"
@@ -209,10 +214,12 @@ class Session:
         instructions: str | None = None,
         modality: Modality | None = None,
         metadata: Mapping[str, str] | None = None,
+        client_event_id: str | None = None,
     ) -> None:
         """Answer the conversation as it stands, after the transcripts that are still awaited.
 
-        What is complete is played to its end first. While a response is being made InvalidRequestError refuses another.
+        What is complete is played to its end first. While a response is being made InvalidRequestError refuses another;
+        one that is refused later is told by its `client_event_id`.
         """
         if self._speaker.generating:
             raise InvalidRequestError(_ACTIVE, code=_ACTIVE_CODE)
@@ -224,7 +231,7 @@ class Session:
             modality=modality or self.config.modality,
         )
         turn = self.next_turn()
-        self._requests[turn] = _Request(config, metadata)
+        self._requests[turn] = _Request(config, metadata, client_event_id)
         self._listener.deliver_in_order(core.ResponseRequested(turn))
 
     def cancel_response(self, response_id: str | None = None) -> None:
@@ -246,15 +253,20 @@ class Session:
             self.cancel_response()
 
     def commit_audio(self) -> None:
-        """The user's utterance is over (push-to-talk)."""
+        """The user's utterance is over (push-to-talk), though nobody be heard in it."""
         if not self._listener.commit():
-            raise InvalidRequestError(
-                "there is no speech to commit in the input audio buffer", code="input_audio_buffer_commit_empty"
-            )
+            if self._listener.received_ms - self._taken_ms < LEAST_COMMIT_MS:
+                raise InvalidRequestError(
+                    f"less than {LEAST_COMMIT_MS} ms of sound came since the last commit or clear",
+                    code="input_audio_buffer_commit_empty",
+                )
+            self._listener.commit_silence(self._taken_ms * SAMPLE_RATE // 1000)
+        self._taken_ms = self._listener.received_ms
 
     def clear_audio(self) -> None:
         """Forget what the user has said since the last turn (push-to-talk)."""
         self._listener.drop()
+        self._taken_ms = self._listener.received_ms
         self._notify(told.AudioCleared())
 
     # What the listener needs (ListenerObserver).
@@ -280,6 +292,7 @@ class Session:
 
     def speech_stopped(self, turn: UserTurn) -> None:
         """The user's turn is over."""
+        self._taken_ms = max(self._taken_ms, turn.ended_at * 1000 // SAMPLE_RATE)
         self._notify(told.SpeechStopped(self._user_item_id(turn.number), turn.last_speech * 1000 // SAMPLE_RATE))
 
     def understood(self, turn: UserTurn, transcript: Transcript) -> None:
@@ -289,7 +302,12 @@ class Session:
 
     def recognition_failed(self, turn: UserTurn, error: GoAssistError) -> None:
         """What the user said is lost; say so, and hear the next turn."""
-        self._notify(told.Failed(error.code, f"Your words could not be recognised: {error}", "server_error"))
+        if turn.by_client:
+            self._lost.add(turn.number)
+        known = turn.announced or turn.by_client
+        item_id = self._user_item_id(turn.number) if known else None
+        message = f"Your words could not be recognised: {error}"
+        self._notify(told.Failed(error.code, message, "server_error", item_id=item_id))
 
     def turn_concluded(self, turn: UserTurn) -> None:
         """The turn's text is known; its TurnEnd event follows."""
@@ -299,6 +317,9 @@ class Session:
         self._ended[turn.number] = TurnEnd(spoken, decided, now, turn.audio_s)
         if len(self._ended) > MAX_KEPT_EVENTS:
             del self._ended[min(self._ended)]
+        if turn.by_client and not (turn.text or "").strip():
+            self._commit(turn.number, "")  # the client waits for the item; to the conversation it is nothing
+        self._lost.discard(turn.number)
 
     def interruption_judged(self, turn: UserTurn, confirmed: bool) -> None:
         """Whether speech that paused the agent was meant for it."""
@@ -340,9 +361,10 @@ class Session:
             case core.StartResponse(turn, instead_of):
                 self._start(turn, turn if instead_of is None else instead_of)
             case core.RefuseResponse(turn, overtaken):
-                self._requests.pop(turn, None)
+                request = self._requests.pop(turn, None)
+                event_id = None if request is None else request.client_event_id
                 code, message = (_OVERTAKEN_CODE, _OVERTAKEN) if overtaken else (_ACTIVE_CODE, _ACTIVE)
-                self._notify(told.Failed(code, message, "invalid_request_error"))
+                self._notify(told.Failed(code, message, "invalid_request_error", client_event_id=event_id))
             case core.ReleaseResponse(turn):
                 self._economy.speculated(wasted=False)
                 self._speaker.release(turn, self._ended.get(turn))
@@ -380,7 +402,8 @@ class Session:
         audio_s = self._ended[turn].audio_s if turn in self._ended else 0.0
         self._notify(told.AudioCommitted(item.id, previous))
         self._notify(told.ItemAdded(item, previous, done=False))
-        self._notify(told.TranscriptCompleted(item.id, text, audio_s))
+        if text or turn not in self._lost:
+            self._notify(told.TranscriptCompleted(item.id, text, audio_s))
         self._notify(told.ItemDone(item, previous))
 
     def _economize(self) -> None:

@@ -164,11 +164,11 @@ class Speaker:
             self.playback_finished(turn)
 
     def report(self, turn: int) -> None:
-        """Tell the client why the response failed."""
+        """Tell that the response failed, and why; the client knows it by the response's end."""
         answer = self._answer
         if answer is not None and answer.turn == turn and answer.error is not None:
             error = answer.error
-            self._notify(told.Failed(error.code, f"The answer failed: {error}", "server_error"))
+            self._notify(told.Failed(error.code, str(error), "server_error", response_id=answer.response_id))
             if not answer.playing:
                 self._answer = None
 

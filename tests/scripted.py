@@ -103,6 +103,7 @@ class Utterance:
         self.text = ""
         self.answers = asyncio.Event()
         self.answers.set()
+        self.flush_error: GoAssistError | None = None
         self.end_error: GoAssistError | None = None
         self.sound = bytearray()
         self.flushed: list[str] = []
@@ -124,6 +125,8 @@ class Utterance:
     async def flush(self) -> Transcript:
         text = self.text  # of what was said when it was asked
         await self.answers.wait()
+        if self.flush_error is not None:
+            raise self.flush_error
         self.flushed.append(text)
         return final(text)
 

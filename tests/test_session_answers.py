@@ -150,8 +150,8 @@ async def test_an_answer_asked_for_twice_before_a_transcript_is_known_is_given_o
         talk.asr.prepare = lambda utterance: utterance.answers.clear()
         await talk.hear(0.5, voice=True)
         talk.session.commit_audio()
-        talk.session.request_response(metadata={"asked": "first"})
-        talk.session.request_response()
+        talk.session.request_response(metadata={"asked": "first"}, client_event_id="one")
+        talk.session.request_response(client_event_id="two")
         talk.asr.utterances[0].text = "hello"
         talk.asr.utterances[0].answers.set()
         await talk.settle()
@@ -159,6 +159,8 @@ async def test_an_answer_asked_for_twice_before_a_transcript_is_known_is_given_o
         assert started.metadata == {"asked": "first"}
         (failed,) = talk.said(told.Failed)
         assert failed.code == "conversation_already_has_active_response"
+        assert failed.client_event_id == "two"
+        assert "response.create" in failed.message, "clients that give no event_id know by it what was refused"
 
 
 async def test_an_answer_that_reached_its_limit_is_incomplete() -> None:
@@ -281,6 +283,17 @@ async def test_what_was_read_of_a_written_answer_is_remembered_though_it_breaks_
         assert finished.status == ("failed" if failing else "cancelled")
         assert talk.memory[-1] == ("assistant", finished.text) == ("assistant", read)
         assert not talk.session.history[finished.item_id].complete
+
+
+async def test_an_answer_that_fails_is_counted_as_an_error_of_that_answer() -> None:
+    async with call() as talk:
+        talk.tts.error = BackendUnavailableError("the voice was lost")
+        talk.session.add_item(Item("typed", "user", "Hello"))
+        talk.session.request_response()
+        await talk.settle()
+        (started,) = talk.said(told.ResponseStarted)
+        (failed,) = talk.said(told.Failed)
+        assert (failed.code, failed.response_id) == ("backend_unavailable", started.response_id)
 
 
 async def test_of_a_spoken_answer_that_fails_before_its_first_sound_nothing_is_remembered() -> None:

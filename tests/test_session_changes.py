@@ -115,14 +115,15 @@ async def test_a_request_that_speech_overtakes_is_refused_and_not_forgotten() ->
         talk.tts.seconds = 6.0
         await talk.answer()
         talk.session.add_item(Item("typed", "user", "And the weather?"))
-        talk.session.request_response()
+        talk.session.request_response(client_event_id="mine")
         await talk.settle()
         talk.asr.prepare = lambda utterance: setattr(utterance, "text", "no wait a moment")
         await talk.hear(0.7, voice=True)
         await talk.hear(0.4, voice=False)
         assert talk.committed == ["no wait a moment"]
         (refused,) = talk.said(told.Failed)
-        assert refused.code == "turn_detected"
+        assert (refused.code, refused.client_event_id) == ("turn_detected", "mine")
+        assert "response.create" in refused.message
 
 
 async def test_a_cough_does_not_bring_back_a_question_that_words_have_replaced() -> None:

@@ -9,6 +9,7 @@ import pytest
 from orchestrator import notifications as told
 from orchestrator.config import SessionConfig
 from orchestrator.core.events import ResponseRequested
+from orchestrator.core.history import Item
 from orchestrator.errors import BackendUnavailableError, InvalidRequestError
 from tests.scripted import VOICE_DB, Utterance, call, waiting
 
@@ -148,6 +149,30 @@ async def test_an_end_that_fails_after_all_is_known_is_no_failure() -> None:
         assert not talk.said(told.Failed)
 
 
+async def test_the_words_of_a_recogniser_that_is_lost_are_missed_by_the_id_of_their_item() -> None:
+    async with call(waiting(200)) as talk:
+        lost = BackendUnavailableError("the recogniser was lost")
+        talk.asr.prepare = lambda utterance: setattr(utterance, "flush_error", lost)
+        await talk.hear(0.5, voice=True)
+        await talk.hear(0.4, voice=False)
+        (started,) = talk.said(told.SpeechStarted)
+        (failed,) = talk.said(told.Failed)
+        assert (failed.item_id, failed.code) == (started.item_id, "backend_unavailable")
+
+
+async def test_of_words_that_the_client_knows_nothing_of_no_item_is_named() -> None:
+    async with call(waiting(200)) as talk:
+        talk.tts.seconds = 4.0
+        await talk.answer()
+        lost = BackendUnavailableError("the recogniser was lost")
+        talk.asr.prepare = lambda utterance: setattr(utterance, "flush_error", lost)
+        await talk.hear(0.13, voice=True)
+        await talk.hear(0.4, voice=False)
+        assert not talk.said(told.SpeechStarted)
+        (failed,) = talk.said(told.Failed)
+        assert failed.item_id is None
+
+
 async def test_a_question_kept_until_the_agent_was_done_is_answered_by_the_sessions_instructions() -> None:
     async with call(waiting(200, interrupt_response=False)) as talk:
         talk.session.configure(replace(talk.session.config, instructions="Speak like a pirate."))
@@ -179,6 +204,84 @@ async def test_what_the_client_commits_is_answered_when_it_asks() -> None:
         with pytest.raises(InvalidRequestError) as empty:
             talk.session.commit_audio()
         assert empty.value.code == "input_audio_buffer_commit_empty"
+
+
+async def test_what_the_client_commits_is_an_item_though_nobody_was_heard_in_it() -> None:
+    async with call(SessionConfig(turn_detection=None)) as talk:
+        await talk.hear(0.5, voice=False)
+        talk.session.commit_audio()
+        (committed,) = talk.said(told.AudioCommitted)
+        (transcript,) = talk.said(told.TranscriptCompleted)
+        assert (transcript.item_id, transcript.text) == (committed.item_id, "")
+        assert transcript.audio_s == pytest.approx(0.5, abs=0.04)
+        assert talk.memory == [("user", "")]
+        talk.session.add_item(Item("typed", "user", "Hello"))
+        talk.session.request_response()
+        await talk.settle()
+        assert [message.content for message in talk.llm.prompts[-1] if message.role == "user"] == ["Hello"]
+        assert len(talk.said(told.ResponseStarted)) == 1
+
+
+async def test_a_commit_without_words_waits_for_those_before_it_and_leaves_the_agent_alone() -> None:
+    async with call(SessionConfig(turn_detection=None)) as talk:
+        talk.tts.seconds = 4.0
+        talk.asr.prepare = lambda utterance: utterance.answers.clear()
+        await talk.hear(0.5, voice=True)
+        talk.session.commit_audio()
+        await talk.hear(0.3, voice=False)
+        talk.session.commit_audio()
+        assert talk.committed == []
+        talk.asr.utterances[0].text = "hello"
+        talk.asr.utterances[0].answers.set()
+        await talk.settle()
+        assert talk.committed == ["hello", ""]
+        await talk.answer()
+        await talk.hear(0.3, voice=False)
+        talk.session.commit_audio()
+        assert talk.committed[2:] == [""]
+        assert talk.state == "speaking"
+        assert not talk.said(told.OutputAudioCleared)
+
+
+async def test_words_that_nobody_understood_are_an_item_where_the_client_committed_them() -> None:
+    async with call(SessionConfig(turn_detection=None)) as talk:
+        await talk.hear(0.5, voice=True)
+        talk.session.commit_audio()
+        await talk.settle()
+        assert talk.committed == [""]
+        assert [each.item_id for each in talk.said(told.AudioCommitted)] == [talk.said(told.SpeechStarted)[0].item_id]
+
+
+async def test_words_that_are_lost_after_their_commit_have_no_transcript() -> None:
+    async with call(SessionConfig(turn_detection=None)) as talk:
+        lost = BackendUnavailableError("the recogniser was lost")
+        talk.asr.prepare = lambda utterance: setattr(utterance, "end_error", lost)
+        await talk.hear(0.5, voice=True)
+        talk.session.commit_audio()
+        await talk.settle()
+        (failed,) = talk.said(told.Failed)
+        assert [each.item_id for each in talk.said(told.AudioCommitted)] == [failed.item_id]
+        assert talk.committed == []
+        assert talk.memory == [("user", "")]
+
+
+@pytest.mark.parametrize("taken_by", ["commit", "clear", "turn"])
+async def test_less_than_a_tenth_of_a_second_is_no_commit(taken_by: str) -> None:
+    async with call(waiting(200)) as talk:
+        if taken_by == "turn":
+            talk.asr.prepare = lambda utterance: utterance.answers.clear()
+            await talk.hear(0.4, voice=True)
+            while not talk.said(told.SpeechStopped):
+                await talk.hear(0.032, voice=False)
+        else:
+            await talk.hear(0.5, voice=False)
+            (talk.session.commit_audio if taken_by == "commit" else talk.session.clear_audio)()
+        await talk.hear(0.064, voice=False)
+        with pytest.raises(InvalidRequestError) as empty:
+            talk.session.commit_audio()
+        assert empty.value.code == "input_audio_buffer_commit_empty"
+        await talk.hear(0.064, voice=False)
+        talk.session.commit_audio()
 
 
 async def test_a_hang_up_ends_hearing_at_once() -> None:

@@ -160,7 +160,9 @@ class Talk:
                 self._log(f"agent says: {event['transcript']!r}")
             case "goassist.state":
                 self._log(f"{event['previous']} → {event['state']}")
-            case "error":
+            case "response.done" if event["response"]["status"] == "failed":
+                self._log(f"answer failed: {event['response']['status_details']['error']}")
+            case "error" | "conversation.item.input_audio_transcription.failed":
                 self._log(f"error: {event['error']['message']}")
 
     def _log(self, line: str) -> None:

@@ -138,8 +138,10 @@ function onServerEvent(made, event) {
     byId("stop").disabled = !["thinking", "speaking"].includes(event.state);
     if (event.state === "speaking") notices.hide("error");
     if (line === made) states.show(event.state, made.hasMicrophone);
-  } else if (event.type === "error") {
+  } else if (event.type === "error" || event.type === "conversation.item.input_audio_transcription.failed") {
     onError(event.error);
+  } else if (event.type === "response.done" && event.response.status === "failed") {
+    onError({ message: "The answer failed.", ...event.response.status_details?.error });
   } else if (event.type === "goassist.degraded") {
     onDegraded(event);
   } else if (event.type === "conversation.item.input_audio_transcription.completed" && event.transcript.trim()) {

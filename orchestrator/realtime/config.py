@@ -26,8 +26,17 @@ DEFAULT_VOICE = "default"
 PCM_24K = AudioPCM(type="audio/pcm", rate=24000)
 MAX_INSTRUCTIONS_CHARS = 32_768
 
-# Stock clients ask for one of these unless told otherwise; the server's own voice stands in for them.
-OPENAI_VOICES = frozenset(name for each in get_args(Voice) for name in get_args(each))
+# Stock clients ask for one of these unless told otherwise; the server's own voice stands in for them. The last three
+# are of OpenAI's speech API alone, whose names some clients offer here too.
+OPENAI_VOICES = frozenset(name for each in get_args(Voice) for name in get_args(each)) | {"fable", "nova", "onyx"}
+# What somebody may rely on and there is not. Clients send it in one update with all else, which is to have its effect;
+# they are told by `goassist.notice`.
+WITHOUT = {
+    "session.tools": "tools are not supported: the session goes without them",
+    "session.prompt": "stored prompts do not exist here: use instructions",
+    "session.audio.input.turn_detection.idle_timeout_ms": "the agent does not speak up by itself after a silence",
+    "response.tools": "tools are not supported: the response is made without them",
+}
 # What was at the top of the session before the API's general availability, and where it is now.
 _MOVED = {
     "voice": "audio.output.voice",
@@ -40,6 +49,19 @@ _MOVED = {
     "modalities": "output_modalities",
     "max_response_output_tokens": "max_output_tokens",
 }
+
+
+class RequestedSession(RealtimeSessionCreateRequest):
+    """The session object that clients send. What has no effect here is not looked at, and so cannot be wrong."""
+
+    include: Any = None
+    parallel_tool_calls: Any = None
+    prompt: Any = None
+    reasoning: Any = None
+    tool_choice: Any = None
+    tools: Any = None
+    tracing: Any = None
+    truncation: Any = None
 
 
 def parse_session(data: Mapping[str, Any], *, inside: str = "session") -> RealtimeSessionCreateRequest:
@@ -56,17 +78,16 @@ def parse_session(data: Mapping[str, Any], *, inside: str = "session") -> Realti
                 f"unknown parameter '{inside}.{name}': it is '{inside}.{_MOVED[name]}' in the present API",
                 param=f"{inside}.{name}",
             )
-    return validated(RealtimeSessionCreateRequest, data, inside=inside)
+    return validated(RequestedSession, data, inside=inside)
 
 
 def updated(config: SessionConfig, session: RealtimeSessionCreateRequest) -> SessionConfig:
     """`config` with the fields that `session` has; what it lacks stays. InvalidRequestError changes nothing."""
-    _refuse_unsupported(session)
     given = session.model_fields_set
-    changes: dict[str, Any] = {}
+    changes: dict[str, Any] = {"without": _without(session)}
     if "instructions" in given:
         changes["instructions"] = checked_instructions(session.instructions, "session.instructions")
-    if "output_modalities" in given:
+    if session.output_modalities is not None:
         changes["modality"] = modality(session.output_modalities, "session.output_modalities")
     if "max_output_tokens" in given:
         changes["max_output_tokens"] = token_limit(session.max_output_tokens, "session.max_output_tokens")
@@ -111,8 +132,10 @@ def session_to_wire(config: SessionConfig, session_id: str) -> RealtimeSessionCr
 
 def voice_name(voice: str | VoiceID | None) -> str | None:
     """The voice that is asked for; None is the server's own."""
-    name = voice.id if isinstance(voice, VoiceID) else voice
-    return None if name in OPENAI_VOICES or name in (None, "", DEFAULT_VOICE) else name
+    # The id is that of a voice of somebody's own at OpenAI.
+    if voice is None or isinstance(voice, VoiceID) or voice in OPENAI_VOICES or voice in ("", DEFAULT_VOICE):
+        return None
+    return voice
 
 
 def modality(modalities: list[Any] | None, param: str) -> Modality:
@@ -141,11 +164,15 @@ def checked_instructions(value: str | None, param: str) -> str:
     return value or ""
 
 
-def _refuse_unsupported(session: RealtimeSessionCreateRequest) -> None:
-    if session.tools:
-        raise InvalidRequestError("tools are not supported: send the session without them", param="session.tools")
-    if session.prompt is not None:
-        raise InvalidRequestError("stored prompts do not exist here: use instructions", param="session.prompt")
+def _without(session: RealtimeSessionCreateRequest) -> tuple[str, ...]:
+    """What of WITHOUT the client asks for."""
+    detection = session.audio and session.audio.input and session.audio.input.turn_detection
+    wanted = {
+        "session.tools": session.tools,
+        "session.prompt": session.prompt,
+        "session.audio.input.turn_detection.idle_timeout_ms": getattr(detection, "idle_timeout_ms", None),
+    }
+    return tuple(name for name, value in wanted.items() if value)
 
 
 def _input_changes(config: SessionConfig, given: RealtimeAudioConfigInput) -> dict[str, Any]:
@@ -181,14 +208,13 @@ def _detection(current: TurnDetection | None, given: RealtimeAudioInputTurnDetec
     base = current if current is not None and current.kind == given.type else TurnDetection(kind=given.type)
     where = "session.audio.input.turn_detection"
     changes = {name: value for name, value in given.model_dump(exclude_unset=True).items() if value is not None}
-    changes = {name: value for name, value in changes.items() if name in type(given).model_fields and name != "type"}
+    served = type(given).model_fields.keys() - {"type", "idle_timeout_ms"}
+    changes = {name: value for name, value in changes.items() if name in served}
     if "threshold" in changes:
         _number(changes["threshold"], 0.0, 1.0, f"{where}.threshold")
     for name, most in (("prefix_padding_ms", 5_000), ("silence_duration_ms", 10_000)):
         if name in changes:
             _number(changes[name], 0, most, f"{where}.{name}")
-    if "idle_timeout_ms" in changes:
-        raise InvalidRequestError("turn_detection.idle_timeout_ms is not supported", param=f"{where}.idle_timeout_ms")
     return replace(base, **changes)
 
 

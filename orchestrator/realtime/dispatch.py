@@ -33,12 +33,11 @@ MAX_AUDIO_END_MS = 24 * 3600 * 1000
 # What a response.create may say beyond what is served; each would silently give another answer than was asked for.
 _RESPONSE_UNSUPPORTED = {
     "input": "a response always answers the conversation",
-    "tools": "tools are not supported",
     "prompt": "stored prompts do not exist here: use instructions",
     "max_output_tokens": "set it with session.update",
     "audio": "set the voice with session.update",
 }
-_RESPONSE_HARMLESS: dict[str, tuple[object, ...]] = {"tools": ([],), "max_output_tokens": ("inf",)}
+_RESPONSE_HARMLESS: dict[str, tuple[object, ...]] = {"max_output_tokens": ("inf",)}
 
 
 class Dispatcher:
@@ -82,7 +81,7 @@ class Dispatcher:
             case ConversationItemRetrieveEvent():
                 self._events.item_retrieved(self._item(event.item_id))
             case ResponseCreateEvent():
-                self._respond(event.response or RealtimeResponseCreateParams())
+                self._respond(event.response or RealtimeResponseCreateParams(), event.event_id)
             case ResponseCancelEvent():
                 session.cancel_response(event.response_id)
             case OutputAudioBufferClearEvent():
@@ -124,7 +123,7 @@ class Dispatcher:
                 f"there is no item {item_id!r}", param="item_id", code="item_retrieve_invalid_item_id"
             ) from error
 
-    def _respond(self, wanted: RealtimeResponseCreateParams) -> None:
+    def _respond(self, wanted: RealtimeResponseCreateParams, event_id: str | None) -> None:
         for name, reason in _RESPONSE_UNSUPPORTED.items():
             if getattr(wanted, name) not in (None, *_RESPONSE_HARMLESS.get(name, ())):
                 raise InvalidRequestError(f"'response.{name}' is not supported: {reason}", param=f"response.{name}")
@@ -141,4 +140,7 @@ class Dispatcher:
             if wanted.output_modalities is not None
             else None,
             metadata=wanted.metadata,
+            client_event_id=event_id,
         )
+        if wanted.tools:
+            self._events.goes_without("response.tools")

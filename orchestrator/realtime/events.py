@@ -4,12 +4,14 @@ The models of openai.types.realtime validate each event as it is made: with thei
 less than they take to be constructed without.
 """
 
+import logging
 from collections.abc import Callable
 from itertools import count
 from typing import Any
 
 from openai.types import realtime as api
 from openai.types.realtime import conversation_item_input_audio_transcription_completed_event as transcription
+from openai.types.realtime import conversation_item_input_audio_transcription_failed_event as transcription_failed
 from openai.types.realtime.realtime_server_event import (
     ConversationItemRetrieved,
     OutputAudioBufferCleared,
@@ -22,10 +24,12 @@ from orchestrator import notifications as told
 from orchestrator.config import SessionConfig
 from orchestrator.core.history import Item
 from orchestrator.errors import GoAssistError, InvalidRequestError
-from orchestrator.realtime.config import session_to_wire
-from orchestrator.realtime.extensions import DegradedEvent, MetricsEvent, StateEvent, TranscriptEvent
+from orchestrator.realtime.config import WITHOUT, session_to_wire
+from orchestrator.realtime.extensions import DegradedEvent, MetricsEvent, NoticeEvent, StateEvent, TranscriptEvent
 from orchestrator.realtime.items import item_to_wire
 from orchestrator.realtime.response_events import ResponseEvents
+
+LOGGER = logging.getLogger(__name__)
 
 # Utterances whose transcript is under way: the one that is spoken and the one before it.
 OPEN_UTTERANCES = 4
@@ -92,12 +96,20 @@ class ServerEvents:
         """The first event of a connection."""
         session = session_to_wire(self._config, self._session_id)
         self._send(api.SessionCreatedEvent, type="session.created", session=session)
+        self.goes_without(*self._config.without)
 
     def session_updated(self, config: SessionConfig) -> None:
         """The configuration changed."""
         self._config = config
         session = session_to_wire(config, self._session_id)
         self._send(api.SessionUpdatedEvent, type="session.updated", session=session)
+        self.goes_without(*config.without)
+
+    def goes_without(self, *params: str) -> None:
+        """The client asked for these of WITHOUT. It is no `error`: some clients end the call at any."""
+        for param in params:
+            LOGGER.info("a client goes without what it asked for", extra={"session": self._session_id, "param": param})
+            self._extend(NoticeEvent, type="goassist.notice", param=param, message=WITHOUT[param])
 
     def item_retrieved(self, item: Item) -> None:
         """The client asked for an item."""
@@ -203,10 +215,22 @@ class ServerEvents:
             usage=transcription.UsageTranscriptTextUsageDuration(type="duration", seconds=round(completed.audio_s, 3)),
         )
 
+    def _transcription_failed(self, failed: told.Failed) -> None:
+        assert failed.item_id is not None
+        self._transcribed.pop(failed.item_id, None)
+        self._send(
+            api.ConversationItemInputAudioTranscriptionFailedEvent,
+            type="conversation.item.input_audio_transcription.failed",
+            item_id=failed.item_id,
+            content_index=0,
+            error=transcription_failed.Error(type=failed.kind, code=failed.code, message=failed.message),
+        )
+
     # Items.
 
     def _item_added(self, added: told.ItemAdded) -> None:
-        item = item_to_wire(added.item)
+        # The words of what was said come with the transcription's end: clients that take both would have them twice.
+        item = item_to_wire(added.item, transcribed=added.done)
         place = {"previous_item_id": added.previous_item_id, "item": item}
         self._send(api.ConversationItemAdded, type="conversation.item.added", **place)
         if added.done:
@@ -274,6 +298,11 @@ class ServerEvents:
         )
 
     def _failed(self, failed: told.Failed) -> None:
+        if failed.response_id is not None:
+            return  # response.done has told it, and some clients hang up at any `error`
+        if failed.item_id is not None:
+            self._transcription_failed(failed)
+            return
         error = api.RealtimeError(
             type=failed.kind,
             code=failed.code,

@@ -51,6 +51,14 @@ class DegradedEvent(_ServerEvent):
     effect: str
 
 
+class NoticeEvent(_ServerEvent):
+    """The client asked for what there is not, which refuses nothing: `param` names it, `message` is for people."""
+
+    type: Literal["goassist.notice"]
+    param: str
+    message: str
+
+
 class MetricsEvent(_ServerEvent):
     """Where a turn's time went, in ms; null where a stage did not happen (see notifications.TurnMetrics)."""
 

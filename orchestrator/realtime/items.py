@@ -24,8 +24,13 @@ MAX_TEXT_CHARS = 32_768
 MAX_ID_CHARS = 64
 
 
-def item_to_wire(item: Item, *, status: Status | None = None, empty: bool = False) -> ConversationItem:
-    """The item as the API shows it; `empty` leaves out its content, as for an answer that has just begun."""
+def item_to_wire(
+    item: Item, *, status: Status | None = None, empty: bool = False, transcribed: bool = True
+) -> ConversationItem:
+    """The item as the API shows it.
+
+    `empty`: without its content, as for an answer that has just begun. Not `transcribed`: without the user's words.
+    """
     status = status or ("completed" if item.complete else "incomplete")
     if item.role == "assistant":
         spoken = item.modality == "audio"
@@ -44,7 +49,7 @@ def item_to_wire(item: Item, *, status: Status | None = None, empty: bool = Fals
         )
     if item.role == "user":
         said = (
-            user.Content(type="input_audio", transcript=item.text)
+            user.Content(type="input_audio", transcript=item.text if transcribed else None)
             if item.modality == "audio"
             else user.Content(type="input_text", text=item.text)
         )

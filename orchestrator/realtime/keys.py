@@ -7,10 +7,15 @@ import hmac
 import json
 import secrets
 import time
+import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from orchestrator.errors import InvalidRequestError
+
 PREFIX = "ek_"
+# A key comes in a header, and h11 allows 64 KiB of headers together.
+MAX_KEY_CHARS = 48 * 1024
 
 
 class InvalidKeyError(Exception):
@@ -34,10 +39,21 @@ class Keys:
         ).digest()
 
     def client_secret(self, session: Mapping[str, Any] | None, *, lifetime_s: int) -> tuple[str, int]:
-        """A key that opens calls with the configuration `session`, and when it expires, in Unix time."""
+        """A key that opens calls with the configuration `session`, and when it expires, in Unix time.
+
+        InvalidRequestError where the session is too large to be carried by a key.
+        """
         expires_at = int(self._clock()) + lifetime_s
-        payload = json.dumps({"exp": expires_at, "session": session}, separators=(",", ":")).encode()
-        return f"{PREFIX}{_encode(payload)}.{_encode(self._signature(payload))}", expires_at
+        content = json.dumps({"exp": expires_at, "session": session}, separators=(",", ":"), ensure_ascii=False)
+        payload = zlib.compress(content.encode())
+        key = f"{PREFIX}{_encode(payload)}.{_encode(self._signature(payload))}"
+        if len(key) > MAX_KEY_CHARS:
+            raise InvalidRequestError(
+                f"the client secret carries its session and would have {len(key)} characters, {MAX_KEY_CHARS} are "
+                "allowed: shorten the instructions, or send them with session.update",
+                param="session",
+            )
+        return key, expires_at
 
     def session_of(self, key: str | None) -> dict[str, Any] | None:
         """The session that comes with the key, None where it brings none. InvalidKeyError keeps the caller out."""
@@ -71,7 +87,10 @@ class Keys:
             raise InvalidKeyError("the client secret is malformed") from error
         if not hmac.compare_digest(given, self._signature(payload)):
             raise InvalidKeyError("the client secret was not made by this server")
-        content = json.loads(payload)
+        try:
+            content = json.loads(zlib.decompress(payload))
+        except zlib.error as error:
+            raise InvalidKeyError("the client secret was made by another version of this server") from error
         if content["exp"] <= self._clock():
             raise InvalidKeyError("the client secret has expired: ask for another")
         session: dict[str, Any] | None = content["session"]

@@ -51,10 +51,12 @@ class Services:
     def config(self, *sessions: dict[str, Any] | RealtimeSessionCreateRequest | None) -> SessionConfig:
         """The default configuration with these session objects applied one after another."""
         config = self.default_config()
+        without: dict[str, None] = {}
         for session in sessions:
             if session is not None:
                 config = updated(config, parse_session(session) if isinstance(session, dict) else session)
-        return config
+                without |= dict.fromkeys(config.without)
+        return replace(config, without=tuple(without))
 
     def plane(self) -> MediaPlane:
         """The media plane. Its peers have no relay of their own: the callers' reaches them as they are."""

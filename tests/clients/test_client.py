@@ -3,6 +3,7 @@
 import asyncio
 import json
 import threading
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from goassist_client.errors import (
 )
 from goassist_client.turn import answers_as_sound, ask_in_writing
 
-from tests.clients.scripted_server import ScriptedServer
+from tests.clients.scripted_server import ScriptedCall, ScriptedServer
 
 BUSY = (
     503,
@@ -39,6 +40,27 @@ async def test_a_typed_turn_is_answered_aloud(server: ScriptedServer) -> None:
         assert turn.level_dbfs == pytest.approx(-18, abs=1.5)
         assert len(answers_as_sound(client, [turn])) == pytest.approx(0.55 * 48_000, abs=0.12 * 48_000)
     assert server.hung_up == ["rtc_1"]
+
+
+LOST = {"type": "server_error", "message": "The model was lost."}
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        ("response.done", {"response": {"id": "r", "status": "failed", "status_details": {"error": LOST}}}),
+        ("conversation.item.input_audio_transcription.failed", {"item_id": "item_1", "error": LOST}),
+        ("error", {"error": LOST}),
+    ],
+)
+async def test_a_turn_that_fails_says_why(kind: str, fields: dict[str, Any]) -> None:
+    async def fail(call: ScriptedCall, event: dict[str, Any]) -> None:
+        if event["type"] == "response.create":
+            call.send(kind, **fields)
+
+    async with ScriptedServer(fail).running() as server, VoiceClient(server.url) as client:
+        turn = await ask_in_writing(client, "Make a sound.", timeout_s=3.0)
+    assert (turn.status, turn.error) == ("failed", "The model was lost.")
 
 
 async def test_sound_that_is_said_arrives_in_real_time(server: ScriptedServer) -> None:

@@ -120,3 +120,19 @@ def test_a_file_sees_only_what_is_final() -> None:
     assert out.getvalue() == ""
     view.show(event("response.done", response={"status": "cancelled"}))
     assert out.getvalue() == "   1.00 s agent  It is four. [interrupted]\n"
+
+
+def test_what_failed_is_printed_of_an_answer_and_of_words() -> None:
+    out = io.StringIO()
+    view = TranscriptView(out)
+    error = {"type": "server_error", "message": "The model was lost."}
+    view.show(event("response.output_audio_transcript.delta", delta="It is"))
+    view.show(event("response.done", response={"status": "failed", "status_details": {"error": error}}))
+    view.show(event("response.done", response={"status": "failed", "status_details": None}))
+    view.show(event("conversation.item.input_audio_transcription.failed", item_id="item_1", error=error))
+    assert out.getvalue().splitlines() == [
+        "   1.00 s agent  It is",
+        "   1.00 s error  The model was lost.",
+        "   1.00 s error  the response ended early",
+        "   1.00 s error  The model was lost.",
+    ]

@@ -79,7 +79,10 @@ async def test_triton_killed_in_mid_answer_costs_the_answer_and_not_the_call() -
             await client.say(AUDIO / "tell_me_a_story.wav")
             await client.wait_for("output_audio_buffer.started", timeout_s=30)
             os.kill(stack.triton_pid(), signal.SIGKILL)
-            error = (await client.wait_for("error", timeout_s=60))["error"]
+            done = await client.wait_for(
+                "response.done", where=lambda e: e["response"]["status"] == "failed", timeout_s=60
+            )
+            error = done["response"]["status_details"]["error"]
             assert error["type"] == "server_error"
             assert error["message"]
             await eventually(lambda: stack.status("/readyz") == 503, 30)

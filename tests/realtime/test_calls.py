@@ -78,6 +78,20 @@ async def test_openais_client_opens_a_call_with_a_session_and_hangs_up(
             await openai_client.realtime.calls.hangup(created["session"]["id"])
 
 
+async def test_a_call_whose_session_has_tools_begins_without_them_and_says_so(running: RunningOrchestrator) -> None:
+    tool = {"type": "function", "name": "weather", "parameters": {"type": "object", "properties": {}}}
+    async with a_browser() as browser, httpx.AsyncClient(base_url=running.url, trust_env=False) as http:
+        session = json.dumps({"type": "realtime", "instructions": "Be brief.", "tools": [tool]})
+        form = {"sdp": (None, await browser.offer()), "session": (None, session)}
+        response = await http.post("/v1/realtime/calls", files=form)
+        assert response.status_code == 201
+        await browser.accept(response.text)
+        created = await browser.next("session.created")
+        assert (created["session"]["instructions"], created["session"]["tools"]) == ("Be brief.", [])
+        assert (await browser.next("goassist.notice"))["param"] == "session.tools"
+        await http.delete(response.headers["Location"])
+
+
 async def test_a_raw_offer_is_answered_and_typed_words_are_spoken_to(running: RunningOrchestrator) -> None:
     async with a_browser() as browser, httpx.AsyncClient(base_url=running.url, trust_env=False) as http:
         response = await http.post(

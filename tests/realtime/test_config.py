@@ -10,6 +10,8 @@ from orchestrator.config import SessionConfig, TurnDetection
 from orchestrator.errors import InvalidRequestError
 from orchestrator.realtime.config import parse_session, session_to_wire, updated
 
+TOOL = {"type": "function", "name": "weather", "parameters": {"type": "object", "properties": {}}}
+
 
 def update(config: SessionConfig | None = None, **session: Any) -> SessionConfig:
     return updated(config or SessionConfig(), parse_session({"type": "realtime", **session}))
@@ -66,8 +68,8 @@ def test_max_output_tokens_inf_is_no_limit() -> None:
     assert update(SessionConfig(max_output_tokens=5), max_output_tokens="inf").max_output_tokens is None
 
 
-@pytest.mark.parametrize("voice", ["alloy", "marin", "default", ""])
-def test_a_voice_that_openais_clients_ask_for_by_default_is_the_servers_own(voice: str) -> None:
+@pytest.mark.parametrize("voice", ["alloy", "marin", "nova", "onyx", "fable", "default", "", {"id": "voice_1"}])
+def test_a_voice_of_openais_is_the_servers_own(voice: object) -> None:
     assert update(SessionConfig(voice="slt"), audio={"output": {"voice": voice}}).voice is None
 
 
@@ -78,8 +80,6 @@ def test_an_empty_text_clears_the_instructions() -> None:
 @pytest.mark.parametrize(
     ("session", "param"),
     [
-        ({"tools": [{"type": "function", "name": "f", "parameters": {}}]}, "session.tools"),
-        ({"prompt": {"id": "p"}}, "session.prompt"),
         ({"output_modalities": []}, "session.output_modalities"),
         ({"max_output_tokens": 0}, "session.max_output_tokens"),
         ({"max_output_tokens": 5000}, "session.max_output_tokens"),
@@ -98,14 +98,57 @@ def test_an_empty_text_clears_the_instructions() -> None:
             audio_in(turn_detection={"type": "server_vad", "silence_duration_ms": -1}),
             "session.audio.input.turn_detection.silence_duration_ms",
         ),
-        (
-            audio_in(turn_detection={"type": "server_vad", "idle_timeout_ms": 6000}),
-            "session.audio.input.turn_detection.idle_timeout_ms",
-        ),
     ],
 )
 def test_what_cannot_be_had_is_refused_by_name(session: dict[str, Any], param: str) -> None:
     assert refused(**session).param == param
+
+
+@pytest.mark.parametrize(
+    ("session", "param"),
+    [
+        ({"tools": [TOOL], "tool_choice": {"type": "function", "name": "weather"}}, "session.tools"),
+        ({"tools": [{"type": "of_tomorrow"}]}, "session.tools"),
+        ({"prompt": {"id": "pmpt_1", "version": "2", "variables": {"name": "Ann"}}}, "session.prompt"),
+        (
+            audio_in(turn_detection={"type": "server_vad", "threshold": 0.7, "idle_timeout_ms": 6000}),
+            "session.audio.input.turn_detection.idle_timeout_ms",
+        ),
+    ],
+)
+def test_what_there_is_not_is_gone_without_and_the_rest_has_its_effect(session: dict[str, Any], param: str) -> None:
+    config = update(SessionConfig(), instructions="Be brief.", **session)
+    assert (config.instructions, config.without) == ("Be brief.", (param,))
+    assert config.turn_detection is not None
+    assert config.turn_detection.threshold == (0.7 if "audio" in session else 0.5)
+    shown = json.loads(session_to_wire(config, "rtc_1").model_dump_json(exclude_unset=True))
+    assert (shown["tools"], shown["tool_choice"]) == ([], "auto")
+    assert shown["audio"]["input"]["turn_detection"]["idle_timeout_ms"] is None
+    assert update(config, instructions="Be kind.").without == ()
+
+
+@pytest.mark.parametrize(
+    "session",
+    [
+        {"reasoning": {"effort": "none"}},
+        {"reasoning": {"effort": "of tomorrow"}},
+        {"include": ["of.tomorrow"]},
+        {"tracing": {"workflow_name": 1}},
+        {"tracing": "of tomorrow"},
+        {"truncation": "of tomorrow"},
+        {"tool_choice": "of tomorrow"},
+        {"parallel_tool_calls": "of tomorrow"},
+        {"tools": None},
+        {"tools": []},
+        {"prompt": None},
+        {"output_modalities": None},
+        audio_in(turn_detection={"type": "server_vad", "idle_timeout_ms": None}),
+    ],
+)
+def test_what_has_no_effect_cannot_be_wrong(session: dict[str, Any]) -> None:
+    before = SessionConfig(modality="text")
+    assert update(before, **session) == before
+    assert update(before, **session).without == ()
 
 
 def test_what_does_no_harm_is_accepted_and_shown_as_off() -> None:

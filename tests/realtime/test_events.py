@@ -126,6 +126,8 @@ def test_a_failed_answer_says_why(wire: Wire) -> None:
     wire.tell(begin(), finish("failed", error_code="backend_unavailable", error_message="Triton was lost"))
     error = wire.one("response.done")["response"]["status_details"]["error"]
     assert error == {"type": "server_error", "code": "backend_unavailable", "message": "Triton was lost"}
+    wire.tell(told.Failed("backend_unavailable", "Triton was lost", "server_error", response_id=RESPONSE))
+    assert wire.types[-1] == "response.done", "which has said so"
 
 
 def test_an_utterance_goes_from_speech_to_its_transcript(wire: Wire) -> None:
@@ -148,6 +150,22 @@ def test_an_utterance_goes_from_speech_to_its_transcript(wire: Wire) -> None:
         "conversation.item.done",
     ]
     assert wire.sent[5]["usage"] == {"type": "duration", "seconds": 1.7}
+    added, done = wire.sent[3]["item"], wire.sent[6]["item"]
+    # Clients that take the words from `completed` would have them twice.
+    assert added["content"] == [{"type": "input_audio", "transcript": None}]
+    assert done["content"] == [{"type": "input_audio", "transcript": "what time is it"}]
+    assert added["status"] == done["status"] == "completed"
+
+
+def test_words_that_are_lost_are_told_of_their_item(wire: Wire) -> None:
+    wire.tell(told.TranscriptPartial(USER, "what time", 4))
+    wire.tell(told.Failed("backend_unavailable", "The recogniser was lost", "server_error", item_id=USER))
+    failed = wire.sent[-1]
+    assert failed["type"] == "conversation.item.input_audio_transcription.failed"
+    assert (failed["item_id"], failed["content_index"]) == (USER, 0)
+    error = {"type": "server_error", "code": "backend_unavailable", "message": "The recogniser was lost"}
+    assert failed["error"] == error
+    assert not wire.events._transcribed
 
 
 def test_transcription_deltas_carry_what_is_stable_and_add_up_to_the_transcript(wire: Wire) -> None:

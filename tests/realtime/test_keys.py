@@ -1,7 +1,11 @@
 """Keys let in who may call."""
 
+import base64
+import random
+
 import pytest
 
+from orchestrator.errors import InvalidRequestError
 from orchestrator.realtime.keys import InvalidKeyError, Keys
 
 API_KEY = "the-servers-own-key"
@@ -48,6 +52,32 @@ def test_a_client_secret_of_another_server_or_with_another_session_is_refused() 
     forged = value.partition(".")[0] + "." + ours.partition(".")[2]
     with pytest.raises(InvalidKeyError):
         Keys(API_KEY).session_of(forged)
+
+
+def test_a_client_secret_carries_long_instructions_in_any_script() -> None:
+    chosen = random.Random(1)
+    words = ["".join(map(chr, chosen.choices(range(0x4E00, 0x9FA5), k=2))) for _ in range(2000)]
+    text = "".join(chosen.choices(words, k=8192))
+    session = {**SESSION, "instructions": text}
+    value, _ = Keys(API_KEY).client_secret(session, lifetime_s=60)
+    assert Keys(API_KEY).session_of(value) == session
+
+
+def test_a_session_that_no_header_could_carry_is_refused() -> None:
+    session = {**SESSION, "tools": [random.Random(1).randbytes(40_000).hex()]}
+    with pytest.raises(InvalidRequestError, match="shorten the instructions") as caught:
+        Keys(API_KEY).client_secret(session, lifetime_s=60)
+    assert caught.value.param == "session"
+
+
+def test_a_client_secret_of_a_version_that_wrote_it_otherwise_is_refused() -> None:
+    keys = Keys(API_KEY)
+    payload = b'{"exp":9999999999,"session":null}'
+    body, signature = (
+        base64.urlsafe_b64encode(each).rstrip(b"=").decode() for each in (payload, keys._signature(payload))
+    )
+    with pytest.raises(InvalidKeyError, match="another version"):
+        keys.session_of(f"ek_{body}.{signature}")
 
 
 def test_a_client_secret_cannot_make_others() -> None:

@@ -1,10 +1,10 @@
 """A call in a terminal: finished lines stay, the line that is being spoken is redrawn in place."""
 
 import shutil
-from typing import TextIO
+from typing import Any, TextIO
 
 from goassist_client.events import ServerEvent
-from goassist_client.turn import Turn
+from goassist_client.turn import Turn, failure_of
 
 INDENT = " " * 10
 
@@ -30,12 +30,9 @@ class TranscriptView:
         elif event.type in ("response.output_audio_transcript.delta", "response.output_text.delta"):
             self._answer += event["delta"]
             self._redraw(f"{INDENT}agent  {self._answer.strip()}")
-        elif event.type == "response.done" and self._answer:
-            self._erase()
-            cut = " [interrupted]" if event["response"]["status"] == "cancelled" else ""
-            self.line(f"agent  {self._answer.strip()}{cut}", event.at_s)
-            self._answer = ""
-        elif event.type == "error":
+        elif event.type == "response.done":
+            self._response_done(event["response"], event.at_s)
+        elif event.type in ("error", "conversation.item.input_audio_transcription.failed"):
             self.line(f"error  {event['error'].get('message')}", event.at_s)
         elif event.type == "goassist.degraded":
             self.line(f"server {event.get('level')}: {event.get('effect')}", event.at_s)
@@ -66,6 +63,15 @@ class TranscriptView:
         """Leave the cursor on a line of its own."""
         self._erase()
         self._out.flush()
+
+    def _response_done(self, response: dict[str, Any], at_s: float) -> None:
+        if self._answer:
+            self._erase()
+            cut = " [interrupted]" if response["status"] == "cancelled" else ""
+            self.line(f"agent  {self._answer.strip()}{cut}", at_s)
+            self._answer = ""
+        if response["status"] == "failed":
+            self.line(f"error  {failure_of(response)}", at_s)
 
     def _redraw(self, text: str) -> None:
         self._live = text

@@ -16,6 +16,9 @@ from goassist_client.events import ServerEvent
 from goassist_client.recording import SAMPLE_RATE
 from goassist_client.sound import SILENCE_DBFS, Samples
 
+# After these there is no answer, as after a `response.done` that failed.
+_FAILURES = "error", "conversation.item.input_audio_transcription.failed"
+
 
 @dataclass(frozen=True, slots=True)
 class Turn:
@@ -71,13 +74,13 @@ async def _answer(client: VoiceClient, since_s: float, spoken: Spoken | None, ti
     after_s = spoken.speech_ended_s if spoken else since_s
     status, error, response_id = "unanswered", None, None
     try:
-        end = await _ended(client, after_s, timeout_s, "response.done", "error", where=_final)
-        if end.type == "error":
+        end = await _ended(client, after_s, timeout_s, "response.done", *_FAILURES, where=_final)
+        if end.type in _FAILURES:
             status, error = "failed", str(end["error"].get("message"))
         else:
             response = end["response"]
             response_id, status = response["id"], response["status"]
-            error = _failure(response) if status != "completed" else None
+            error = failure_of(response) if status != "completed" else None
             if status == "completed" and _spoken(client.events, response_id):
                 of_it = partial(_of_response, response_id)
                 played = "output_audio_buffer.stopped", "output_audio_buffer.cleared"
@@ -140,14 +143,15 @@ def answers_as_sound(client: VoiceClient, turns: Sequence[Turn]) -> Samples:
     return np.concatenate(pieces[:-1]) if pieces else np.zeros(0, np.int16)
 
 
-def _final(event: ServerEvent) -> bool:
-    # A response that the question itself interrupted is not its answer.
-    return event.type == "error" or event["response"]["status"] != "cancelled"
-
-
-def _failure(response: dict[str, Any]) -> str:
+def failure_of(response: dict[str, Any]) -> str:
+    """Why a response, as `response.done` has it, is not complete."""
     error = (response.get("status_details") or {}).get("error") or {}
     return str(error.get("message") or error.get("code") or "the response ended early")
+
+
+def _final(event: ServerEvent) -> bool:
+    # A response that the question itself interrupted is not its answer.
+    return event.type in _FAILURES or event["response"]["status"] != "cancelled"
 
 
 def _spoken(events: Sequence[ServerEvent], response_id: str) -> bool:
