@@ -2,9 +2,14 @@
 
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 from tests.servers.triton import MODEL_REPOSITORY, TEST_MODELS, RunningTriton, run_triton
+
+# How long one example takes says nothing on a machine that is busy with others.
+hypothesis.settings.register_profile("goassist", deadline=None)
+hypothesis.settings.load_profile("goassist")
 
 
 @pytest.fixture(scope="session")

@@ -29,7 +29,7 @@ def server() -> Iterator[OpenAiServer]:
 
 @pytest.fixture
 async def llm(server: OpenAiServer) -> AsyncIterator[OpenAiLlm]:
-    model = OpenAiLlm(server.url, first_token_timeout_s=1.0)
+    model = OpenAiLlm(server.url, first_token_timeout_s=5.0)
     yield model
     await model.close()
 
@@ -95,7 +95,7 @@ async def test_closing_aborts_the_answer_at_the_server(server: OpenAiServer, llm
     async with aclosing(llm.generate(CHAT, max_tokens=None, temperature=0)) as generation:
         await anext(generation)
         assert not server.aborted.is_set()
-    assert await asyncio.to_thread(server.aborted.wait, 2)
+    assert await asyncio.to_thread(server.aborted.wait, 20)
 
 
 async def test_the_connection_serves_the_next_answer_after_an_abort(server: OpenAiServer, llm: OpenAiLlm) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import socket
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
@@ -24,9 +23,10 @@ OWN_PORT = 1  # nobody asks there
 
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Time-outs of tenths of a second."""
-    for name in ("PATIENCE_S", "SIGN_OF_LIFE_S", "GATHER_TIMEOUT_S"):
+    """Short time-outs; but a busy machine may take a while to give the sign of life that those here do give."""
+    for name in ("PATIENCE_S", "GATHER_TIMEOUT_S"):
         monkeypatch.setattr(under_test, name, 0.2)
+    monkeypatch.setattr(under_test, "SIGN_OF_LIFE_S", 2.0)
 
 
 def named(name: str, *, after_s: float = 0.0) -> FastAPI:
@@ -74,11 +74,27 @@ async def serving(app: FastAPI) -> AsyncIterator[int]:
             await task
 
 
+class Mute:
+    """Where connections are made and nobody answers: the port of a worker that died, or hangs."""
+
+    def __init__(self, listener: socket.socket) -> None:
+        self._listener = listener
+        self.port: int = listener.getsockname()[1]
+
+    def was_asked(self) -> bool:
+        """Whether anybody has connected."""
+        try:
+            self._listener.accept()[0].close()
+        except BlockingIOError:
+            return False
+        return True
+
+
 @contextmanager
-def mute() -> Iterator[int]:
-    """A port where connections are made and nobody answers: that of a worker that died, or hangs."""
+def mute() -> Iterator[Mute]:
     with socket.create_server((HOST, 0)) as listener:
-        yield listener.getsockname()[1]
+        listener.setblocking(False)
+        yield Mute(listener)
 
 
 class One:
@@ -104,7 +120,7 @@ class One:
 
     async def begins(self, **body: str) -> str:
         """Who begins a session that is asked for here; the status of a refusal."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             answer = await self.client.post("/sessions", json=body)
         return str(answer.json()["by"]) if answer.status_code == 200 else str(answer.status_code)
 
@@ -125,30 +141,31 @@ def one() -> Iterator[Callable[..., One]]:
 
 async def test_no_call_is_sent_to_a_worker_that_is_down(one: Callable[..., One]) -> None:
     with mute() as dead, mute() as starting:
-        first = one(dead, starting)
-        began_s = time.monotonic()
+        first = one(dead.port, starting.port)
         assert await first.begins() == "the first"
-        assert time.monotonic() - began_s < 0.2, "it is not even asked"
+        assert not dead.was_asked()
+        assert not starting.was_asked()
 
 
 async def test_a_call_that_a_worker_does_not_answer_is_begun_by_another(one: Callable[..., One]) -> None:
     with mute() as hanging:
         async with serving(named("the third")) as third:
-            first = one(hanging, third)
+            first = one(hanging.port, third)
             for number in (1, 2):
                 first.has_started(number)
             Places(first.places_descriptor, workers=WORKERS, own=2).note(1)  # so the hanging one comes first
-            began_s = time.monotonic()
             assert await first.begins() == "the third"
-            assert time.monotonic() - began_s < 2
+            assert hanging.was_asked()
 
 
 async def test_where_no_sibling_answers_a_call_is_begun_here(one: Callable[..., One]) -> None:
     with mute() as hanging, mute() as another:
-        first = one(hanging, another)
+        first = one(hanging.port, another.port)
         for number in (1, 2):
             first.has_started(number)
         assert await first.begins() == "the first"
+        assert hanging.was_asked()
+        assert another.was_asked()
 
 
 async def test_a_worker_that_takes_its_time_is_waited_for(one: Callable[..., One]) -> None:
@@ -162,7 +179,7 @@ async def test_a_worker_that_takes_its_time_is_waited_for(one: Callable[..., One
 
 async def test_an_id_that_a_client_chose_waits_for_its_worker(one: Callable[..., One]) -> None:
     with mute() as dead:
-        first = one(dead, dead)
+        first = one(dead.port, dead.port)
         owners = {first.worker.chosen_by(f"room-{number}"): f"room-{number}" for number in range(20)}
         assert await first.begins(session_id=owners[0]) == "the first"
         # Another one would take it a second time once its worker is back.
@@ -211,12 +228,11 @@ async def test_a_path_is_handed_on_as_it_came(one: Callable[..., One], path: str
 
 async def test_a_request_for_a_session_of_a_worker_that_is_down_is_told_so_at_once(one: Callable[..., One]) -> None:
     with mute() as dead:
-        first = one(dead, dead)
-        began_s = time.monotonic()
+        first = one(dead.port, dead.port)
         answer = await first.client.get("/sessions/sess_w1_mine")
         assert answer.status_code == 503
         assert int(answer.headers["Retry-After"]) > 0
-        assert time.monotonic() - began_s < 0.2
+        assert not dead.was_asked(), "it is told at once"
         first.has_started(1)
         assert (await first.client.get("/sessions/sess_w1_mine")).status_code == 503, "it hangs"
 
@@ -230,7 +246,7 @@ async def test_of_a_worker_that_is_late_the_last_page_stands_in_the_sum_and_of_a
 ) -> None:
     async with serving(named("the second", after_s=1.0)) as late:
         with mute() as dead:
-            first = one(late, dead)
+            first = one(late, dead.port)
             first.has_started(1)
             Kept(first.kept_descriptor, own=0).keep(page(1.0, 10.0))
             Kept(first.kept_descriptor, own=1).keep(page(2.0, 20.0))

@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 from goassist_client.sound import MICROPHONE_RATE, read_sound, write_wav
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Page, async_playwright, expect
 
 AUDIO = Path(__file__).parents[1] / "audio"
 ARTIFACTS = Path(__file__).parents[2] / "artifacts"
 DESKTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
+
+expect.set_options(timeout=15_000)  # a busy machine may take longer than the 5 s that Playwright gives
 
 FLAGS = [
     "--no-sandbox",

@@ -56,7 +56,7 @@ async def connect(page: Page) -> None:
 
 
 async def connected(page: Page) -> None:
-    await expect(page.locator("body")).to_have_attribute("data-phase", "live", timeout=15_000)
+    await expect(page.locator("body")).to_have_attribute("data-phase", "live", timeout=20_000)
 
 
 async def test_a_blocked_microphone_is_explained_and_one_can_type_instead(server: ScriptedServer) -> None:
@@ -158,7 +158,7 @@ async def test_a_microphone_that_is_asked_for_twice_is_opened_once_and_let_go(se
 async def test_a_microphone_that_is_unplugged_while_the_server_is_waited_for_is_replaced(
     server: ScriptedServer,
 ) -> None:
-    server.refusals.append(refusal("backend_unavailable", "the model asr is still loading", 1))
+    server.refusals.append(refusal("backend_unavailable", "the model asr is still loading", 5))
     async with opened(server.url, prepare=NOTE_MICROPHONES) as page:
         await connect(page)
         await expect(page.locator(".notice.wait")).to_be_visible()
@@ -172,12 +172,12 @@ async def test_a_microphone_that_is_unplugged_while_the_server_is_waited_for_is_
 async def test_a_permission_that_is_withdrawn_while_the_server_is_waited_for_is_noticed(
     server: ScriptedServer,
 ) -> None:
-    server.refusals.append(refusal("backend_unavailable", "the model asr is still loading", 2))
+    server.refusals.append(refusal("backend_unavailable", "the model asr is still loading", 5))
     async with opened(server.url, prepare=NOTE_MICROPHONES) as page:
         await connect(page)
         await expect(page.locator(".notice.wait")).to_be_visible()
         await page.context.clear_permissions()
-        await expect(page.get_by_role("alert")).to_contain_text("The microphone is blocked")
+        await expect(page.get_by_role("alert")).to_contain_text("The microphone is blocked", timeout=20_000)
         await expect(page.locator("body")).to_have_attribute("data-phase", "offline")
         assert await page.evaluate("window.opened.map((track) => track.readyState)") == ["ended"]
     assert len(server.offers) == 1
@@ -327,11 +327,25 @@ async def test_typing_cancels_an_answer_that_is_made_and_silences_one_that_is_co
         ]
 
 
-async def test_an_error_event_is_shown_and_the_call_goes_on() -> None:
+LOST = {"type": "server_error", "code": "backend_unavailable", "message": "The language model was lost."}
+FAILED = {"id": "resp_0", "status": "failed", "status_details": {"type": "failed", "error": LOST}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        ("error", {"error": LOST}),
+        ("response.done", {"response": FAILED}),
+        (
+            "conversation.item.input_audio_transcription.failed",
+            {"item_id": "item_0", "content_index": 0, "error": LOST},
+        ),
+    ],
+)
+async def test_what_failed_is_shown_and_the_call_goes_on(kind: str, fields: dict[str, Any]) -> None:
     async def fail_first(call: ScriptedCall, event: dict[str, Any]) -> None:
         if event["type"] == "response.create" and len(call.received) == 2:
-            error = {"type": "server_error", "code": "backend_unavailable", "message": "The language model was lost."}
-            call.send("error", error=error)
+            call.send(kind, **fields)
         else:
             await answer_typed(call, event)
 
@@ -368,7 +382,7 @@ async def test_leaving_the_page_hangs_up(server: ScriptedServer) -> None:
         await connect(page)
         await connected(page)
         await page.goto("about:blank")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while not server.hung_up:
                 await asyncio.sleep(0.05)
     assert server.hung_up == ["rtc_1"]

@@ -17,7 +17,7 @@ from tests.end_to_end.stack import eventually
 from tests.servers.triton import RunningTriton
 
 QUESTION = AUDIO / "what_time_is_it.wav"
-SOON_S = 2.0  # the stand-ins answer after 0.3 s; the machine may be busy with others
+SOON_S = 6.0  # the stand-ins answer after 0.3 s; the machine may be busy with others
 
 
 @pytest.fixture
@@ -42,7 +42,10 @@ def worker_of(caller: RoughCaller) -> str:
 
 
 async def test_calls_land_on_both_workers_and_are_known_to_either(served: Served) -> None:
-    async with calls(served, 4) as callers, httpx.AsyncClient(trust_env=False, base_url=served.url) as http:
+    async with (
+        calls(served, 4) as callers,
+        httpx.AsyncClient(trust_env=False, base_url=served.url, timeout=20) as http,
+    ):
         assert sorted(map(worker_of, callers)) == ["w0", "w0", "w1", "w1"]
         listed = (await http.get("/sessions")).json()
         assert {each["session_id"] for each in listed["sessions"]} == {caller.call_id for caller in callers}
@@ -57,7 +60,7 @@ async def test_calls_land_on_both_workers_and_are_known_to_either(served: Served
 
 
 async def test_a_caller_is_refused_only_when_all_workers_are_full(served: Served) -> None:
-    async with calls(served, 5) as callers, httpx.AsyncClient(trust_env=False) as http:
+    async with calls(served, 5) as callers, httpx.AsyncClient(trust_env=False, timeout=20) as http:
         assert {worker_of(caller) for caller in callers} == {"w0", "w1"}
         for _ in range(4):  # each connection reaches a worker by chance
             with pytest.raises(httpx.HTTPStatusError) as refused:
@@ -67,20 +70,37 @@ async def test_a_caller_is_refused_only_when_all_workers_are_full(served: Served
 
 
 async def test_a_worker_that_is_killed_loses_its_calls_only_and_comes_back(served: Served) -> None:
-    def there() -> set[str]:
-        listed = httpx.get(f"{served.url}/sessions", trust_env=False).json()
+    known: set[str] = set()
+
+    def there() -> set[str] | None:
+        """None where the connection reached the worker that has just died."""
+        try:
+            listed = httpx.get(f"{served.url}/sessions", trust_env=False, timeout=20).json()
+        except httpx.TransportError:
+            return None
         return {each["session_id"] for each in listed["sessions"]}
+
+    def one_left() -> bool:
+        nonlocal known
+        known = there() or set()
+        return len(known) == 1
+
+    def ready() -> bool:
+        try:
+            return httpx.get(f"{served.url}/readyz", trust_env=False, timeout=20).status_code == 200
+        except httpx.TransportError:
+            return False
 
     async with calls(served, 2) as callers:
         assert {worker_of(caller) for caller in callers} == {"w0", "w1"}
         before = served.workers()
         assert len(before) == 2
         os.kill(before[0], signal.SIGKILL)
-        await eventually(lambda: len(there()) == 1, 10)
-        (left,) = [caller for caller in callers if caller.call_id in there()]
+        await eventually(one_left, 30)
+        (left,) = [caller for caller in callers if caller.call_id in known]
         assert max(await left.converse(2)) < SOON_S, "the other worker's call goes on"
-        await eventually(lambda: len(after := served.workers()) == 2 and set(after) != set(before), 30)
-        await eventually(lambda: httpx.get(f"{served.url}/readyz", trust_env=False).status_code == 200, 30)
+        await eventually(lambda: len(after := served.workers()) == 2 and set(after) != set(before), 60)
+        await eventually(ready, 60)
         async with calls(served, 3) as further:
             # With the one that is left: where both have as many calls, either may take the next.
             assert sorted(map(worker_of, [left, *further])) == ["w0", "w0", "w1", "w1"]

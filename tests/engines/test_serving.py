@@ -80,7 +80,7 @@ async def test_requests_run_side_by_side_up_to_the_number_of_workers(client: Tri
     loop = asyncio.get_running_loop()
     started = loop.time()
     await asyncio.gather(*(responses(client, count=2, interval_s=0.4) for _ in range(8)))
-    assert 0.8 <= loop.time() - started < 2.4
+    assert 0.8 <= loop.time() - started < 4
 
 
 async def test_more_requests_than_workers_and_places_are_answered_with_unavailable(client: TritonClient) -> None:

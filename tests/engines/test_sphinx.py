@@ -96,12 +96,17 @@ def test_sound_shorter_than_a_frame_has_neither_words_nor_means(decoder: Decoder
 
 
 def test_decoding_leaves_the_interpreter_to_other_threads(decoder: Decoder) -> None:
-    decoding = threading.Thread(target=decode, args=(decoder, STORY * 4))
-    started = last = time.monotonic()
-    longest_gap = 0.0
-    decoding.start()
-    while decoding.is_alive():
-        now = time.monotonic()
-        longest_gap, last = max(longest_gap, now - last), now
-    # One that holds the interpreter lets no other thread run from its beginning to its end.
-    assert longest_gap < 0.5 * (time.monotonic() - started)
+    def longest_gap() -> float:
+        """The longest time in which this thread did not run, as a part of the decoding."""
+        decoding = threading.Thread(target=decode, args=(decoder, STORY * 4))
+        started = last = time.monotonic()
+        longest_s = 0.0
+        decoding.start()
+        while decoding.is_alive():
+            now = time.monotonic()
+            longest_s, last = max(longest_s, now - last), now
+        return longest_s / (time.monotonic() - started)
+
+    # One that holds the interpreter lets no other thread run from its beginning to its end; others' programs may do so
+    # once.
+    assert any(longest_gap() < 0.5 for _ in range(3))

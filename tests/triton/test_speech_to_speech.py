@@ -193,9 +193,12 @@ async def test_cancelling_the_turn_before_it_is_understood_cancels_its_recogniti
     before = await settled_metric(triton.metrics_url, CANCELLED.format("asr"))
     client = TritonClient(triton.grpc_url)
     said = np.tile(recording("tell_me_a_story"), 14)  # 19 s, one piece
-    with pytest.raises(BackendTimeoutError):
-        _ = [each async for each in client.stream("speech_to_speech", {"audio": said}, timeout_s=0.3)]
-    reached = await until_metric(triton.metrics_url, CANCELLED.format("asr"), before + 1, timeout_s=30)
+    for timeout_s in (0.3, 1.0, 2.0):  # on a busy machine it may not have begun so soon
+        with pytest.raises(BackendTimeoutError):
+            _ = [each async for each in client.stream("speech_to_speech", {"audio": said}, timeout_s=timeout_s)]
+        reached = await until_metric(triton.metrics_url, CANCELLED.format("asr"), before + 1, timeout_s=20)
+        if reached > before:
+            break
     assert reached == before + 1
     await client.close()
 

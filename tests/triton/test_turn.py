@@ -1,6 +1,8 @@
 import asyncio
 import shutil
+import time
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from tests.servers.triton import MODEL_REPOSITORY, RunningTriton, run_triton
 from tests.triton.metrics import settled_metric, until_metric
 
 WEATHER, NAME = recording("weather.wav"), recording("what_is_your_name.wav")
+CANCELLED, FAILED = "goassist_turn_cancelled_total", "goassist_turn_failed_total"
 
 
 @pytest.fixture
@@ -26,7 +29,7 @@ async def client(triton: RunningTriton) -> AsyncIterator[TritonClient]:
 
 
 async def judged(client: TritonClient, samples: np.ndarray) -> float:
-    (response,) = [each async for each in client.stream("turn", {"audio": samples[np.newaxis]}, timeout_s=10)]
+    (response,) = [each async for each in client.stream("turn", {"audio": samples[np.newaxis]}, timeout_s=60)]
     return float(response["probability"].item())
 
 
@@ -69,7 +72,7 @@ async def test_an_opinion_that_comes_too_late_is_none_and_the_next_is_asked_for(
     with monkeypatch.context() as hurried:
         hurried.setattr(turn, "TIMEOUT_S", 0.001)
         assert await judge.completion(NAME) is None
-    monkeypatch.setattr(turn, "TIMEOUT_S", 10.0)
+    monkeypatch.setattr(turn, "TIMEOUT_S", 60.0)
     assert await judge.completion(NAME) is not None
 
 
@@ -110,31 +113,77 @@ async def test_without_its_file_it_says_how_to_get_it_and_nobody_is_held_up(tmp_
         await client.close()
 
 
-async def test_questions_behind_more_than_it_can_answer_in_time_are_answered_and_those_given_up_are_not_computed(
-    client: TritonClient, triton: RunningTriton
-) -> None:
-    names = [f"goassist_turn_{name}_total" for name in ("cancelled", "failed")]
-    before = [await settled_metric(triton.metrics_url, name) for name in names]
+PATIENCE_S = 1.0
+
+
+@dataclass(frozen=True)
+class Burst:
+    """What became of more questions than can be answered in time, and of the one that was asked after them."""
+
+    given_up: int
+    counted: float  # as given up, by the model
+    in_vain: float  # of those that were given up, so many may be computed: a few, or more where this takes its time
+    overtaking: int  # those that were answered between the newest question and its answer
+
+    @property
+    def as_it_should_be(self) -> bool:
+        computed = self.given_up - self.counted
+        return self.given_up > 10 and self.overtaking <= 5 and 0 <= computed <= self.in_vain
+
+
+async def burst(client: TritonClient, metrics_url: str, monkeypatch: pytest.MonkeyPatch) -> Burst:
+    before = await settled_metric(metrics_url, CANCELLED)
     sound = (WEATHER + NAME) * 4
-    asked = [asyncio.create_task(TritonTurn(client).completion(sound)) for _ in range(60)]
-    await asyncio.sleep(0.25)
-    assert await TritonTurn(client).completion(sound) is not None
-    given_up = (await asyncio.gather(*asked)).count(None)
-    assert given_up > 10  # or this machine needs a longer burst
-    assert await TritonTurn(client).completion(sound) is not None
-    computed_in_vain = 3  # those that are under way when their callers give up
-    cancelled = await until_metric(triton.metrics_url, names[0], before[0] + given_up - computed_in_vain) - before[0]
-    assert given_up - computed_in_vain <= cancelled <= given_up
-    assert await settled_metric(triton.metrics_url, names[1]) == before[1]
+    answered_s: list[float] = []
+    given_up_s = [0.0]
+    began = time.monotonic()
+
+    def note(done: asyncio.Task[float | None]) -> None:
+        (given_up_s if done.result() is None else answered_s).append(time.monotonic() - began)
+
+    with monkeypatch.context() as patience:
+        patience.setattr(turn, "TIMEOUT_S", PATIENCE_S)
+        asked = [asyncio.create_task(TritonTurn(client).completion(sound)) for _ in range(60)]
+        for each in asked:
+            each.add_done_callback(note)
+        await asyncio.sleep(PATIENCE_S / 3)  # they are all there by then
+        patience.setattr(turn, "TIMEOUT_S", 30.0)
+        earlier = len(answered_s)
+        assert await TritonTurn(client).completion(sound) is not None
+        overtaking = len(answered_s) - earlier
+        given_up = (await asyncio.gather(*asked)).count(None)
+        assert await TritonTurn(client).completion(sound) is not None
+    each_s = (answered_s[-1] - answered_s[0]) / (len(answered_s) - 1) if len(answered_s) > 1 else PATIENCE_S
+    in_vain = 3 + max(0.0, given_up_s[-1] - PATIENCE_S) / each_s
+    counted = await until_metric(metrics_url, CANCELLED, before + given_up - in_vain, timeout_s=15) - before
+    return Burst(given_up, counted, in_vain, overtaking)
+
+
+async def test_questions_behind_more_than_it_can_answer_in_time_are_answered_and_those_given_up_are_not_computed(
+    client: TritonClient, triton: RunningTriton, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = await settled_metric(triton.metrics_url, FAILED)
+    for _ in range(3):  # on a busy machine those that are asked, or read, late change the counts
+        seen = await burst(client, triton.metrics_url, monkeypatch)
+        if seen.as_it_should_be:
+            break
+    assert seen.as_it_should_be, f"{seen}; where all are answered in time, this machine needs a longer burst"
+    assert await settled_metric(triton.metrics_url, FAILED) == failed
 
 
 async def test_the_oldest_of_too_many_questions_is_refused_and_the_others_are_answered(client: TritonClient) -> None:
     sound = np.frombuffer(NAME, np.int16)
-    answers = await asyncio.gather(*(judged(client, sound) for _ in range(90)), return_exceptions=True)
-    refused = [each for each in answers if isinstance(each, BackendUnavailableError)]
-    assert 0 < len(refused) < 30
-    assert all("64 newer requests waiting" in str(each) for each in refused)
-    assert all(0 <= each <= 1 for each in answers if each not in refused)
+    for _ in range(3):  # questions that a busy machine sends late find room
+        answers = await asyncio.gather(*(judged(client, sound) for _ in range(90)), return_exceptions=True)
+        refused = [each for each in answers if isinstance(each, BackendUnavailableError)]
+        answered = [each for each in answers if isinstance(each, float)]
+        assert len(refused) + len(answered) == 90, [each for each in answers if each not in [*refused, *answered]]
+        assert all("64 newer requests waiting" in str(each) for each in refused)
+        assert all(0 <= each <= 1 for each in answered)
+        assert len(refused) < 30
+        if refused:
+            break
+    assert refused
 
 
 async def test_what_the_engine_raises_is_answered_and_the_next_request_too(tmp_path: Path) -> None:

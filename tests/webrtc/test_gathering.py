@@ -34,7 +34,7 @@ async def test_a_stun_server_that_does_not_answer_holds_up_no_other_call(
     callees = [Callee(plane) for _ in range(6)]
     began = time.monotonic()
     answers = await asyncio.gather(*(callee.peer.answer(CHROME) for callee in callees))
-    assert time.monotonic() - began < 3, "each waits a second, and all at once"
+    assert time.monotonic() - began < 4.5, "each waits a second, and all at once"
     assert all(f" {HOST} " in answer for answer in answers)
     assert caplog.messages.count("no candidate came from a STUN or TURN server within 1 s") == 6
     await asyncio.gather(*(callee.peer.close() for callee in callees))
@@ -48,7 +48,7 @@ async def test_a_call_closed_while_a_server_is_asked_leaves_no_socket(silent_ser
     await callee.peer.close()
     with pytest.raises(Exception, match="over"):
         await answering
-    await eventually(lambda: open_sockets() == sockets, within_s=1)
+    await eventually(lambda: open_sockets() == sockets)
 
 
 def test_a_call_closed_at_any_moment_of_its_answer_leaves_no_socket(run: Run) -> None:
@@ -63,7 +63,7 @@ def test_a_call_closed_at_any_moment_of_its_answer_leaves_no_socket(run: Run) ->
             await callee.peer.close()
             (outcome,) = await asyncio.gather(answering, return_exceptions=True)
             assert isinstance(outcome, str | InvalidRequestError)
-            await eventually(lambda: open_sockets() == sockets, within_s=1)
+            await eventually(lambda: open_sockets() == sockets)
 
     gc.disable()  # which would close them late
     try:

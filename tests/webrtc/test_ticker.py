@@ -8,6 +8,8 @@ import time
 from orchestrator.webrtc.ticker import CATCH_UP_PERIODS, PERIOD_S, SLOTS, Ticker
 from tests.webrtc.conftest import Run
 
+MOST_TRIALS = 5  # where the machine itself stands still, which is no fault of the ticker's
+
 
 class Counter:
     """A callback that lets a test wait for its n-th call."""
@@ -28,9 +30,13 @@ class Counter:
 
 def test_a_callback_comes_every_20_ms_and_errors_do_not_add_up(run: Run) -> None:
     async def scenario() -> None:
-        ticker, counter = Ticker(), Counter()
-        ticker.add(counter)
-        await counter.reaches(40)
+        for _ in range(MOST_TRIALS):
+            ticker, counter = Ticker(), Counter()
+            remove = ticker.add(counter)
+            await counter.reaches(40)
+            remove()
+            if ticker.lateness().max_s < PERIOD_S:
+                break
         ideal = [at - PERIOD_S * index for index, at in enumerate(counter.times)]
         # On a busy machine single calls come late; the earliest ones show the pace.
         assert abs(min(ideal[30:]) - min(ideal[:10])) < 0.004
@@ -87,11 +93,15 @@ def test_one_call_wakes_the_loop_once_per_period(run: Run) -> None:
 
 def test_frames_owed_after_a_short_stall_are_caught_up_and_the_stall_is_reported(run: Run) -> None:
     async def scenario() -> None:
-        ticker, counter = Ticker(), Counter()
-        ticker.add(counter)
-        await counter.reaches(5)
-        time.sleep(0.13)  # noqa: ASYNC251 - the stall is what is tested
-        await counter.reaches(20)
+        for _ in range(MOST_TRIALS):
+            ticker, counter = Ticker(), Counter()
+            remove = ticker.add(counter)
+            await counter.reaches(5)
+            time.sleep(0.13)  # noqa: ASYNC251 - the stall is what is tested
+            await counter.reaches(20)
+            remove()
+            if ticker.lateness().max_s < 0.13 + PERIOD_S:
+                break
         gaps = [b - a for a, b in itertools.pairwise(counter.times)]
         assert statistics.median(gaps[5:10]) < PERIOD_S / 4, "the frames owed come one after another"
         due = (counter.times[-1] - counter.times[0]) / PERIOD_S
