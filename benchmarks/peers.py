@@ -65,7 +65,9 @@ def measure(server: Server, title: str, run: tuple[str, ...], options: argparse.
     return result
 
 
-def measure_callers(servers: list[Server], kept: dict[str, dict[str, Measured]], options: argparse.Namespace) -> None:
+def measure_callers(
+    servers: list[Server], kept: dict[str, dict[str, Measured]], options: argparse.Namespace, keep: Callable[[], None]
+) -> None:
     """More and more callers, each server until it does not carry them; into `kept`, from where an earlier run ended."""
     for count in sorted(options.callers):
         for server in servers:
@@ -73,6 +75,7 @@ def measure_callers(servers: list[Server], kept: dict[str, dict[str, Measured]],
             if all(carried(each) for fewer, each in results.items() if int(fewer) < count):
                 run = ("-n", str(count), "--turns", "4")
                 results[str(count)] = measure(server, f"{count} callers", run, options)
+                keep()
 
 
 def main() -> None:
@@ -90,17 +93,23 @@ def main() -> None:
     written: Measured = {"machine": machine(), "figures": {}}
     if options.json and options.json.exists():
         written["figures"] = json.loads(options.json.read_text())["figures"]
-    say(f"core {options.cpu} for the server, the others for the callers; this takes about 12 minutes")
-    for figure in options.figures:
-        say(f"{figure}:")
-        if figure == "callers":
-            measure_callers(servers, written["figures"].setdefault(figure, {}), options)
-        else:
-            kept = written["figures"].setdefault(figure, {})
-            kept |= {server.name: measure(server, figure, SINGLE[figure], options) for server in servers}
+
+    def keep() -> None:
+        """After each measurement, so that an interruption loses none."""
         if options.json:
             options.json.parent.mkdir(parents=True, exist_ok=True)
             options.json.write_text(json.dumps(written, indent=2) + "\n")
+
+    say(f"core {options.cpu} for the server, the others for the callers; this takes about 12 minutes")
+    for figure in options.figures:
+        say(f"{figure}:")
+        kept = written["figures"].setdefault(figure, {})
+        if figure == "callers":
+            measure_callers(servers, kept, options, keep)
+            continue
+        for server in servers:
+            kept[server.name] = measure(server, figure, SINGLE[figure], options)
+            keep()
     print(markdown(written["figures"]))
 
 
@@ -109,3 +118,5 @@ if __name__ == "__main__":
         main()
     except MeasurementError as error:
         sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit("Interrupted.")

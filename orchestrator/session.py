@@ -88,7 +88,6 @@ class Session:
         self._turns = 0
         self._ended: dict[int, TurnEnd] = {}  # the user's last turns
         self._taken_ms = 0  # the user's sound up to here was committed or cleared
-        self._lost: set[int] = set()  # turns that the client committed and whose words are lost, until they conclude
         self._client_plays = client_plays
         self._requests: dict[int, _Request] = {}  # by the turn that the response is to have
         self._cancel_reason: told.CancelReason = "turn_detected"
@@ -302,10 +301,8 @@ class Session:
 
     def recognition_failed(self, turn: UserTurn, error: GoAssistError) -> None:
         """What the user said is lost; say so, and hear the next turn."""
-        if turn.by_client:
-            self._lost.add(turn.number)
-        known = turn.announced or turn.by_client
-        item_id = self._user_item_id(turn.number) if known else None
+        turn.told_lost = turn.announced or turn.by_client
+        item_id = self._user_item_id(turn.number) if turn.told_lost else None
         message = f"Your words could not be recognised: {error}"
         self._notify(told.Failed(error.code, message, "server_error", item_id=item_id))
 
@@ -318,8 +315,8 @@ class Session:
         if len(self._ended) > MAX_KEPT_EVENTS:
             del self._ended[min(self._ended)]
         if turn.by_client and not (turn.text or "").strip():
-            self._commit(turn.number, "")  # the client waits for the item; to the conversation it is nothing
-        self._lost.discard(turn.number)
+            # The client waits for the item; to the conversation it is nothing.
+            self._commit(turn.number, "", transcribed=not turn.told_lost)
 
     def interruption_judged(self, turn: UserTurn, confirmed: bool) -> None:
         """Whether speech that paused the agent was meant for it."""
@@ -395,14 +392,14 @@ class Session:
         metadata = None if request is None else request.metadata
         self._speaker.start(turn, self._messages(config), config, self._ended.get(turn), metadata)
 
-    def _commit(self, turn: int, text: str) -> None:
+    def _commit(self, turn: int, text: str, *, transcribed: bool = True) -> None:
         item = Item(self._user_item_id(turn), "user", text, "audio")
         self.history.add(item)
         previous = self.history.previous_id(item.id)
         audio_s = self._ended[turn].audio_s if turn in self._ended else 0.0
         self._notify(told.AudioCommitted(item.id, previous))
         self._notify(told.ItemAdded(item, previous, done=False))
-        if text or turn not in self._lost:
+        if transcribed:
             self._notify(told.TranscriptCompleted(item.id, text, audio_s))
         self._notify(told.ItemDone(item, previous))
 

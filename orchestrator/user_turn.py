@@ -25,6 +25,7 @@ class UserTurn:
     ended_at: int = 0
     ended_clock_s: float | None = None
     text: str | None = None  # the final transcript's
+    told_lost: bool = False  # the client knows that the words of this item could not be recognised
 
     @property
     def audio_s(self) -> float:
