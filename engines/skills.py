@@ -113,6 +113,7 @@ def _skill(pattern: str, answer: Callable[[Asked], str], *examples: str) -> Skil
 # The first that matches answers, so the narrow ones come first.
 SKILLS = (
     _skill(r"^$", _said("I did not catch that. Could you say it again?")),
+    _skill(r"^the user has been silent for a while\b", _said("Are you still there?")),
     _skill(r"^(?:please |can you |could you )?summari[sz]e (?:our|the|this) conversation\b", _summary),
     _skill(r"\bspell\b", _spelled, "how do you spell your name"),
     _skill(r"\bcount (?:up |from one )*to \w", _counted),

@@ -30,6 +30,7 @@ class Answer:
     item_id: str
     end: TurnEnd | None
     task: asyncio.Task[None] | None = None
+    calls: int = 0  # of functions, that the client was told of
     complete: bool = False  # the client was told that it is
     playing: bool = False  # its first sample was sent
     heard_s: float = 0.0  # how much was played when it was cancelled
@@ -42,6 +43,11 @@ class Answer:
     def turn(self) -> int:
         """The response's number."""
         return self.response.turn
+
+    @property
+    def only_calls(self) -> bool:
+        """Whether it has called functions, and has said nothing so far."""
+        return self.calls > 0 and not self.response.text.strip()
 
     def finished(self, status: told.ResponseStatus) -> told.ResponseFinished:
         """What it came to."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from orchestrator.core.functions import NO_FUNCTIONS, Functions
 from orchestrator.core.history import Modality
 
 Eagerness = Literal["low", "medium", "high", "auto"]
@@ -39,8 +40,9 @@ class SessionConfig:
 
     `voice`, `language`: None leaves the choice to the models. `hotwords`: words that recognition should expect.
     `speed`: 1.0 is the voice's own. `max_output_tokens`: None is the model's own limit. `turn_detection`: None
-    is push-to-talk, where the client commits its audio and asks for responses itself. `without`: what the client asked
-    for last and does not get, by the names of realtime/config.py's WITHOUT; it takes no part in comparisons.
+    is push-to-talk, where the client commits its audio and asks for responses itself. `functions`: what the client runs
+    for the language model. `without`: what the client asked for last and does not get, by the names of
+    realtime/extensions.py's WITHOUT; it takes no part in comparisons.
     """
 
     instructions: str = DEFAULT_INSTRUCTIONS
@@ -52,4 +54,5 @@ class SessionConfig:
     max_output_tokens: int | None = None
     temperature: float = 0.8
     turn_detection: TurnDetection | None = TurnDetection()
+    functions: Functions = NO_FUNCTIONS
     without: tuple[str, ...] = field(default=(), compare=False)

@@ -4,6 +4,7 @@ from collections import deque
 from dataclasses import replace
 
 from orchestrator.config import SessionConfig
+from orchestrator.core.functions import NO_FUNCTIONS
 from orchestrator.core.memory import Policy
 from orchestrator.core.pressure import Level
 
@@ -18,9 +19,9 @@ _EFFECTS = {
     Level.NORMAL: "Everything is as usual.",
     Level.ANIMATION_YIELD: "Answers begin a little later: they are not prepared in pauses.",
     Level.VERBOSITY_REDUCE: "Answers are shorter and begin a little later.",
-    Level.TOOL_REFUSE: "Answers are shorter and begin a little later.",
-    Level.SESSION_QUEUE: "Answers are shorter and begin a little later; new calls wait.",
-    Level.SESSION_REJECT: "Answers are shorter and begin a little later; new calls are refused.",
+    Level.TOOL_REFUSE: "Answers are shorter, begin a little later, and call no functions.",
+    Level.SESSION_QUEUE: "Answers are shorter, begin a little later, and call no functions; new calls wait.",
+    Level.SESSION_REJECT: "Answers are shorter, begin a little later, and call no functions; new calls are refused.",
 }
 
 
@@ -61,4 +62,5 @@ class Economy:
             chosen,
             instructions=f"{chosen.instructions}\n{BRIEFLY}".lstrip(),
             max_output_tokens=min(chosen.max_output_tokens or BRIEF_TOKENS, BRIEF_TOKENS),
+            functions=chosen.functions if self.level < Level.TOOL_REFUSE else NO_FUNCTIONS,
         )

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from orchestrator.core.functions import NO_FUNCTIONS, FunctionCall, Functions
 from orchestrator.core.history import Message
 from orchestrator.triton.asr import TritonAsr
 from orchestrator.triton.tts import TritonTts
@@ -11,7 +12,7 @@ from orchestrator.triton.turn import TritonTurn
 
 
 class Generation(Protocol):
-    """One answer being written: iterates over text deltas; closing it aborts the model.
+    """One answer being written: iterates over text deltas and complete calls; closing it aborts the model.
 
     The token counts grow with the deltas. They and the reason of its end ('stop', or 'length' where `max_tokens` were
     reached; None where the model does not tell) are final once the deltas have ended.
@@ -22,19 +23,29 @@ class Generation(Protocol):
     finish_reason: str | None
 
     def __aiter__(self) -> "Generation": ...
-    async def __anext__(self) -> str: ...
+    async def __anext__(self) -> str | FunctionCall: ...
     async def aclose(self) -> None: ...
 
 
 class LanguageModel(Protocol):
     """Writes answers: Triton's `llm` model, or any server that speaks OpenAI's chat completions."""
 
-    def generate(self, messages: Sequence[Message], *, max_tokens: int | None, temperature: float) -> Generation:
+    @property
+    def calls_functions(self) -> bool:
+        """Whether it calls functions that it is offered."""
+
+    def generate(
+        self,
+        messages: Sequence[Message],
+        *,
+        max_tokens: int | None,
+        temperature: float,
+        functions: Functions = NO_FUNCTIONS,
+    ) -> Generation:
         """Answer the chat; `max_tokens` None is the model's own limit. Raises GoAssistError while iterating."""
 
-    def count_tokens(self, messages: Sequence[Message]) -> int:
-        """How many tokens these messages have in a prompt, by the model's tokenizer or estimated: never too few by
-        much."""
+    def count_tokens(self, messages: Sequence[Message], functions: Functions = NO_FUNCTIONS) -> int:
+        """How many tokens these have in a prompt, by the model's tokenizer or estimated: never too few by much."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from orchestrator.config import SessionConfig
 from orchestrator.core.history import Item
 
 ResponseStatus = Literal["completed", "cancelled", "failed", "incomplete"]
@@ -38,6 +39,18 @@ class SpeechStopped:
     """The user's turn ended."""
 
     item_id: str
+    audio_end_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class TimeoutTriggered:
+    """The user has said nothing since an answer ended, for as long as the client allows: the agent speaks up.
+
+    `item_id` is the user item that the silence becomes.
+    """
+
+    item_id: str
+    audio_start_ms: int
     audio_end_ms: int
 
 
@@ -107,15 +120,15 @@ class ItemTruncated:
 
 @dataclass(frozen=True, slots=True)
 class ResponseStarted:
-    """The agent begins a response, whose output is the assistant item `item_id`.
+    """The agent begins a response. What it says is the assistant item `item_id`; one that only calls has none.
 
-    `metadata` is what the client gave with its request, to know the response by.
+    `config` is what it is made with; `metadata` is what the client gave with its request, to know the response by.
     """
 
     response_id: str
     item_id: str
     previous_item_id: str | None
-    modality: Literal["audio", "text"]
+    config: SessionConfig
     metadata: Mapping[str, str] | None = None
 
 
@@ -136,6 +149,15 @@ class ResponseAudio:
     item_id: str
     pcm16: bytes
     sample_rate: int
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionCalled:
+    """The response calls a function: `item` is the call, which entered the conversation after `previous_item_id`."""
+
+    response_id: str
+    item: Item
+    previous_item_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +271,7 @@ Notification = (
     StateChanged
     | SpeechStarted
     | SpeechStopped
+    | TimeoutTriggered
     | AudioCommitted
     | AudioCleared
     | TranscriptPartial
@@ -260,6 +283,7 @@ Notification = (
     | ResponseStarted
     | ResponseText
     | ResponseAudio
+    | FunctionCalled
     | ResponseFinished
     | OutputAudioStarted
     | OutputAudioStopped

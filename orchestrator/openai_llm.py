@@ -1,15 +1,17 @@
 """Answers from any server that speaks OpenAI's chat completions (LLM_BASE_URL), in place of Triton's `llm` model."""
 
 import difflib
+from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from urllib.parse import urlsplit
 
 import openai
 from openai import AsyncOpenAI
-from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
+from openai.types.chat import ChatCompletionChunk
 from pydantic import BaseModel, ValidationError
 
 from orchestrator.core.context import CONTEXT_TOKENS
+from orchestrator.core.functions import NO_FUNCTIONS, FunctionCall, Functions
 from orchestrator.core.history import Message
 from orchestrator.errors import (
     BackendRejectedError,
@@ -18,6 +20,7 @@ from orchestrator.errors import (
     ConfigurationError,
     GoAssistError,
 )
+from orchestrator.openai_calls import CallAssembler, as_openai, tool_choice, tools
 from orchestrator.triton.prompt import ChatTemplate
 
 _ESTIMATE = ChatTemplate()  # ChatML, without a tokenizer
@@ -40,33 +43,50 @@ class _Models(BaseModel):
 
 
 class OpenAiGeneration:
-    """One answer being written: iterates over text deltas; closing it closes the connection, which aborts the model.
+    """One answer being written: iterates over text deltas and calls of functions; closing it closes the connection,
+    which aborts the model.
 
     The server sends the token counts at the end. Until then, and unless it does, that of the prompt is 0 and each delta
     counts as one. `finish_reason` comes with the last delta.
     """
 
-    def __init__(self, chunks: AsyncGenerator[ChatCompletionChunk, None]) -> None:
+    def __init__(self, chunks: AsyncGenerator[ChatCompletionChunk, None], functions: Functions = NO_FUNCTIONS) -> None:
         self.input_tokens = 0
         self.output_tokens = 0
         self.finish_reason: str | None = None
         self._chunks = chunks
+        self._calls = CallAssembler(functions)
+        self._read: deque[str | FunctionCall] = deque()
 
     def __aiter__(self) -> "OpenAiGeneration":
         return self
 
-    async def __anext__(self) -> str:
-        async for chunk in self._chunks:
-            if chunk.usage is not None:
-                self.input_tokens, self.output_tokens = chunk.usage.prompt_tokens, chunk.usage.completion_tokens
-            for choice in (chunk.choices or [])[:1]:  # usage comes without a choice
-                self.finish_reason = choice.finish_reason or self.finish_reason
-                if choice.delta.content:
-                    self.output_tokens += 1
-                    return choice.delta.content
-        if self.finish_reason is None:
-            raise BackendUnavailableError("the language model's server ended the answer before it was complete")
-        raise StopAsyncIteration
+    async def __anext__(self) -> str | FunctionCall:
+        while not self._read:
+            chunk = await anext(self._chunks, None)
+            if chunk is not None:
+                self._take(chunk)
+                continue
+            if self.finish_reason is None:
+                raise BackendUnavailableError("the language model's server ended the answer before it was complete")
+            self._read.extend(self._calls.finish(cut_short=self.finish_reason == "length"))
+            if not self._read:
+                raise StopAsyncIteration
+        return self._read.popleft()
+
+    def _take(self, chunk: ChatCompletionChunk) -> None:
+        for choice in (chunk.choices or [])[:1]:  # usage comes without a choice
+            if choice.finish_reason:
+                called = choice.finish_reason in ("tool_calls", "function_call")
+                self.finish_reason = "stop" if called else choice.finish_reason
+            if choice.delta.content or choice.delta.tool_calls:
+                self.output_tokens += 1
+            if choice.delta.content:
+                self._read.append(choice.delta.content)
+            for piece in choice.delta.tool_calls or []:
+                self._read.extend(self._calls.push(piece))
+        if chunk.usage is not None:
+            self.input_tokens, self.output_tokens = chunk.usage.prompt_tokens, chunk.usage.completion_tokens
 
     async def aclose(self) -> None:
         """Abort what is still being written."""
@@ -115,28 +135,42 @@ class OpenAiLlm:
             )
         return True
 
-    def generate(self, messages: Sequence[Message], *, max_tokens: int | None, temperature: float) -> OpenAiGeneration:
+    @property
+    def calls_functions(self) -> bool:
+        """True: whether the server does is told by what it answers when it is offered any."""
+        return True
+
+    def generate(
+        self,
+        messages: Sequence[Message],
+        *,
+        max_tokens: int | None,
+        temperature: float,
+        functions: Functions = NO_FUNCTIONS,
+    ) -> OpenAiGeneration:
         """Answer the chat; `max_tokens` None is the server's own limit, and more than `CONTEXT_TOKENS` leaves is that.
 
-        While iterating raises BackendRejectedError where the server refuses the request or the key,
-        BackendUnavailableError where it cannot be reached, is overloaded or is lost, BackendTimeoutError where it does
-        not go on in time.
+        While iterating raises BackendRejectedError where the server refuses the request or the key, and for calls that
+        cannot be read or are of no function that was offered, BackendUnavailableError where it cannot be reached, is
+        overloaded or is lost, BackendTimeoutError where it does not go on in time.
         """
         if max_tokens is not None:  # vLLM refuses what goes beyond its context, though the answer may be short
-            max_tokens = max(1, min(max_tokens, CONTEXT_TOKENS - self.count_tokens(messages)))
-        return OpenAiGeneration(self._stream(messages, max_tokens, temperature))
+            max_tokens = max(1, min(max_tokens, CONTEXT_TOKENS - self.count_tokens(messages, functions)))
+        return OpenAiGeneration(self._stream(messages, max_tokens, temperature, functions), functions)
 
-    def count_tokens(self, messages: Sequence[Message]) -> int:
-        """How many tokens these messages have in a prompt: an estimate, since the server's tokenizer is not here."""
-        return _ESTIMATE.count_messages(messages)
+    def count_tokens(self, messages: Sequence[Message], functions: Functions = NO_FUNCTIONS) -> int:
+        """How many tokens these have in a prompt: an estimate, since the server's tokenizer is not here."""
+        return _ESTIMATE.count_messages(messages) + _ESTIMATE.count_functions(functions)
 
     async def _stream(
-        self, messages: Sequence[Message], max_tokens: int | None, temperature: float
+        self, messages: Sequence[Message], max_tokens: int | None, temperature: float, functions: Functions
     ) -> AsyncGenerator[ChatCompletionChunk, None]:
         try:
             stream = await self._client.chat.completions.create(
                 model=await self._model_name(),
-                messages=[_as_openai(message) for message in messages],
+                messages=[as_openai(message) for message in messages],
+                tools=tools(functions) if functions else openai.omit,
+                tool_choice=tool_choice(functions) if functions else openai.omit,
                 temperature=temperature,
                 max_tokens=openai.omit if max_tokens is None else max_tokens,
                 stream=True,
@@ -207,13 +241,3 @@ def _nearest(name: str, names: Sequence[str]) -> str:
     """A few of the names, those that are most like `name` first."""
     few = difflib.get_close_matches(name, names, SHOWN_MODELS, cutoff=0.0)
     return ", ".join([*few, *(["…"] if len(names) > len(few) else [])])
-
-
-def _as_openai(message: Message) -> ChatCompletionMessageParam:
-    match message.role:
-        case "system":
-            return {"role": "system", "content": message.content}
-        case "assistant":
-            return {"role": "assistant", "content": message.content}
-        case "user":
-            return {"role": "user", "content": message.content}

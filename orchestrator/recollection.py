@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import aclosing
 
 from orchestrator import notifications as told
+from orchestrator.config import SessionConfig
 from orchestrator.core.context import AMPLE_TOKENS, PROMPT_TOKENS, REQUEST, SUMMARY_TOKENS, to_summarise
 from orchestrator.core.history import History, Item, Message
 from orchestrator.errors import BackendRejectedError, BackendTimeoutError, ContextFullError, GoAssistError
@@ -41,20 +42,20 @@ class Recollection:
         self._wait_s = wait_s
         self._task: asyncio.Task[GoAssistError | None] | None = None
 
-    def answered(self, instructions: str) -> None:
+    def answered(self, config: SessionConfig) -> None:
         """An answer is complete: make room for the next turns, if that is needed."""
-        if self._task is None and self._cost(self._history.messages(instructions)) > AMPLE_TOKENS:
-            self._begin(instructions)
+        if self._task is None and self._cost(config) > AMPLE_TOKENS:
+            self._begin(config)
 
-    async def messages(self, instructions: str, items: Sequence[Item]) -> Sequence[Message]:
-        """The chat of these items, which are the history's, now or at an earlier moment.
+    async def messages(self, config: SessionConfig, items: Sequence[Item]) -> Sequence[Message]:
+        """The chat of these items, which are the history's, now or at an earlier moment, behind the instructions.
 
         Returns at once where they fit. Raises ContextFullError where the summary fails or takes longer than `wait_s`.
         """
-        messages = self._history.messages(instructions, items)
-        if self._cost(messages) <= PROMPT_TOKENS or len(self._history.unsummarised(items)) < 2:
+        messages = self._history.messages(config.instructions, items)
+        if self._cost(config, items) <= PROMPT_TOKENS or len(self._history.unsummarised(items)) < 2:
             return messages
-        task = self._task or self._begin(instructions)
+        task = self._task or self._begin(config)
         try:
             async with asyncio.timeout(self._wait_s):
                 error = await asyncio.shield(task)
@@ -65,22 +66,22 @@ class Recollection:
                 "the conversation is longer than the language model can take, and it could not be summarised "
                 f"({error}): try again, or begin a new call"
             ) from error
-        return self._history.messages(instructions, items)
+        return self._history.messages(config.instructions, items)
 
-    def _begin(self, instructions: str) -> asyncio.Task[GoAssistError | None]:
-        self._task = self._tasks.create_task(self._make_room(instructions), name="summarise the conversation")
+    def _begin(self, config: SessionConfig) -> asyncio.Task[GoAssistError | None]:
+        self._task = self._tasks.create_task(self._make_room(config), name="summarise the conversation")
         return self._task
 
-    async def _make_room(self, instructions: str) -> GoAssistError | None:
+    async def _make_room(self, config: SessionConfig) -> GoAssistError | None:
         """Summarise until there is room; returns why that failed."""
         try:
             async with asyncio.timeout(SUMMARY_TIMEOUT_S):
-                while self._cost(self._history.messages(instructions)) > AMPLE_TOKENS:
-                    pinned = self._cost(self._history.messages(instructions, []))
+                while self._cost(config) > AMPLE_TOKENS:
+                    pinned = self._cost(config, [])
                     items = to_summarise(self._history.unsummarised(), self._cost_of_text, pinned=pinned)
                     if not items:
                         break
-                    self._history.summarise(items, await self._summary(instructions, items))
+                    self._history.summarise(items, await self._summary(config.instructions, items))
                     self._notify(told.ContextSummarised(len(items)))
         except GoAssistError as error:
             failure: GoAssistError | None = error
@@ -99,13 +100,14 @@ class Recollection:
         messages = [*self._history.messages(instructions, items), Message("user", REQUEST)]
         generation = self._llm.generate(messages, max_tokens=SUMMARY_TOKENS, temperature=0.0)
         async with aclosing(generation) as deltas:
-            summary = "".join([delta async for delta in deltas]).strip()
+            summary = "".join([delta async for delta in deltas if isinstance(delta, str)]).strip()
         if not summary:
             raise BackendRejectedError("the language model wrote no summary")
         return summary
 
-    def _cost(self, messages: Sequence[Message]) -> int:
-        return self._llm.count_tokens(messages)
+    def _cost(self, config: SessionConfig, items: Sequence[Item] | None = None) -> int:
+        """How many tokens a prompt has, the functions in it included; `items`: of these, in place of all."""
+        return self._llm.count_tokens(self._history.messages(config.instructions, items), config.functions)
 
     def _cost_of_text(self, text: str) -> int:
         return self._llm.count_tokens([Message("user", text)])

@@ -1,6 +1,6 @@
 """One answer of the agent: language model → phrases → speech synthesis → output.
 
-A held response is prepared in silence and its words and sound wait; `release` lets them out. Text, phrases and
+A held response is prepared in silence and its words, calls and sound wait; `release` lets them out. Text, phrases and
 sound flow through bounded queues, so that a slow listener holds back the models and nothing grows.
 """
 
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from orchestrator.config import SessionConfig
+from orchestrator.core.functions import FunctionCall
 from orchestrator.core.heard import HeardText
 from orchestrator.core.history import Message
 from orchestrator.core.phrases import Phrase, PhraseSplitter
@@ -81,6 +82,7 @@ class Response:
         config: SessionConfig,
         output: AudioOutput,
         on_text: Callable[[str], None],
+        on_call: Callable[[FunctionCall], None],
         on_audio: Callable[[AudioChunk], None],
         clock: Callable[[], float],
         held: bool = False,
@@ -97,8 +99,10 @@ class Response:
         self.config = config
         self._output = output
         self._on_text = on_text
+        self._on_call = on_call
         self._on_audio = on_audio
         self._clock = clock
+        self._held_calls: list[FunctionCall] = []
         self._held_audio: list[AudioChunk] = []
         self._generation: Generation | None = None
         self._silenced = False
@@ -127,6 +131,9 @@ class Response:
         self._released.set()
         if self.text:
             self._on_text(self.text)
+        for call in self._held_calls:
+            self._on_call(call)
+        self._held_calls.clear()
         for chunk in self._held_audio:
             self._play(chunk)
         self._held_audio.clear()
@@ -151,12 +158,18 @@ class Response:
     async def _generate(self) -> None:
         splitter = PhraseSplitter()
         self._generation = generation = self._models.llm.generate(
-            await self._messages(), max_tokens=self.config.max_output_tokens, temperature=self.config.temperature
+            await self._messages(),
+            max_tokens=self.config.max_output_tokens,
+            temperature=self.config.temperature,
+            functions=self.config.functions,
         )
         async with aclosing(generation) as deltas:
             async for delta in deltas:
                 if self.timings.first_text is None:
                     self.timings.first_text = self._clock()
+                if isinstance(delta, FunctionCall):
+                    self._call(delta)
+                    continue
                 self.text += delta
                 if self._released.is_set() and not self._silenced:
                     self._on_text(delta)
@@ -166,6 +179,12 @@ class Response:
         for phrase in splitter.finish():
             await self._phrases.put(phrase)
         await self._phrases.put(None)
+
+    def _call(self, call: FunctionCall) -> None:
+        if not self._released.is_set():
+            self._held_calls.append(call)
+        elif not self._silenced:
+            self._on_call(call)
 
     async def _speak(self) -> None:
         while (phrase := await self._phrases.get()) is not None:

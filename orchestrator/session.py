@@ -9,7 +9,7 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import assert_never
 
@@ -20,13 +20,15 @@ from orchestrator.core import events as core
 from orchestrator.core.actions import MAX_KEPT_EVENTS
 from orchestrator.core.conversation import Conversation
 from orchestrator.core.experience import Experience
-from orchestrator.core.history import History, Item, Modality
+from orchestrator.core.history import History, Item
+from orchestrator.core.idleness import Idleness
 from orchestrator.core.pressure import Level
 from orchestrator.economy import Economy
 from orchestrator.errors import GoAssistError, InvalidRequestError
 from orchestrator.listener import Listener
 from orchestrator.models import Models
 from orchestrator.recollection import Recollection
+from orchestrator.requests import ACTIVE, ACTIVE_CODE, Request, Requests
 from orchestrator.response import AudioOutput
 from orchestrator.speaker import Messages, Speaker
 from orchestrator.triton.asr import Transcript
@@ -34,25 +36,15 @@ from orchestrator.turn_rules import endpointing_rules, policy
 from orchestrator.user_turn import UserTurn
 from orchestrator.vad import SAMPLE_RATE, VoiceDetector
 
-# Clients that give no event_id know by the words 'response.create' what was refused.
-_ACTIVE = "response.create is refused: a response is being made already; wait until it is done, or cancel it"
-_ACTIVE_CODE = "conversation_already_has_active_response"
-_OVERTAKEN = "response.create came to nothing: the user spoke before the response could begin; ask again if need be"
-_OVERTAKEN_CODE = "turn_detected"  # as responses that speech cancels have it for their reason
 LEAST_COMMIT_MS = 100  # so much sound an utterance has at least in the API, whatever is heard in it
+# What the language model answers where the user says nothing for too long.
+SILENT = Item(
+    "", "user", "(The user has been silent for a while. Ask in a few words whether they are there, or help them go on.)"
+)
 
 
 class _ClosedError(Exception):
     """Leaves the task group, which cancels what is left in it."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Request:
-    """What a client wants of a response."""
-
-    config: SessionConfig
-    metadata: Mapping[str, str] | None
-    client_event_id: str | None
 
 
 class Session:
@@ -89,7 +81,8 @@ class Session:
         self._ended: dict[int, TurnEnd] = {}  # the user's last turns
         self._taken_ms = 0  # the user's sound up to here was committed or cleared
         self._client_plays = client_plays
-        self._requests: dict[int, _Request] = {}  # by the turn that the response is to have
+        self._requests = Requests()
+        self._idleness = Idleness()
         self._cancel_reason: told.CancelReason = "turn_detected"
         self._recollection = Recollection(self.history, models.llm, tasks=self._tasks, notify=notify)
         self._speaker = Speaker(
@@ -102,6 +95,7 @@ class Session:
             deliver=self.deliver,
             clock=clock,
         )
+        self.calls_functions = models.llm.calls_functions
         self._listener = Listener(
             self,
             recognizer=models.asr,
@@ -138,6 +132,7 @@ class Session:
         """Sound from the microphone: INT16 mono at 16 kHz, in order, without holes."""
         if self.close_reason is None:
             self._listener.audio_received(pcm16_16k)
+            self._watch_silence()
 
     async def caught_up(self) -> None:
         """Return once all sound received has been judged: a commit before would miss some of it."""
@@ -179,7 +174,11 @@ class Session:
         self._economize()
 
     def add_item(self, item: Item, after: str | None = None) -> None:
-        """Add a typed item to the conversation."""
+        """Add a typed item to the conversation, or what came of a function call."""
+        if item.role == "tool" and not (item.call_id and self.history.has_call(item.call_id)):
+            raise InvalidRequestError(
+                f"there is no function call {item.call_id!r} for this to be the output of", param="item.call_id"
+            )
         try:
             self.history.add(item, after=after)
         except ValueError as error:
@@ -210,27 +209,21 @@ class Session:
     def request_response(
         self,
         *,
-        instructions: str | None = None,
-        modality: Modality | None = None,
+        config: SessionConfig | None = None,
         metadata: Mapping[str, str] | None = None,
         client_event_id: str | None = None,
     ) -> None:
-        """Answer the conversation as it stands, after the transcripts that are still awaited.
+        """Answer the conversation as it stands, after the transcripts that are still awaited, with `config` if given.
 
         What is complete is played to its end first. While a response is being made InvalidRequestError refuses another;
         one that is refused later is told by its `client_event_id`.
         """
         if self._speaker.generating:
-            raise InvalidRequestError(_ACTIVE, code=_ACTIVE_CODE)
+            raise InvalidRequestError(ACTIVE, code=ACTIVE_CODE)
         if self._client_plays:
             self._speaker.finish_playing()
-        config = replace(
-            self.config,
-            instructions=self.config.instructions if instructions is None else instructions,
-            modality=modality or self.config.modality,
-        )
         turn = self.next_turn()
-        self._requests[turn] = _Request(config, metadata, client_event_id)
+        self._requests.add(turn, Request(config or self.config, metadata, client_event_id))
         self._listener.deliver_in_order(core.ResponseRequested(turn))
 
     def cancel_response(self, response_id: str | None = None) -> None:
@@ -344,8 +337,9 @@ class Session:
                 at_ms = self._listener.received_ms
                 self._notify(told.StateChanged(state.value, previous.value, turn, at_ms))
                 if state is core.State.LISTENING:
-                    self._recollection.answered(self.config.instructions)
+                    self._recollection.answered(self.config)
                     if previous is core.State.SPEAKING and self.state is state:
+                        self._idleness.answered(at_ms)
                         self._listener.agent_finished(self._speaker.said)
             case core.Speculate(turn, text):
                 config = self._economy.config(self.config)
@@ -358,10 +352,7 @@ class Session:
             case core.StartResponse(turn, instead_of):
                 self._start(turn, turn if instead_of is None else instead_of)
             case core.RefuseResponse(turn, overtaken):
-                request = self._requests.pop(turn, None)
-                event_id = None if request is None else request.client_event_id
-                code, message = (_OVERTAKEN_CODE, _OVERTAKEN) if overtaken else (_ACTIVE_CODE, _ACTIVE)
-                self._notify(told.Failed(code, message, "invalid_request_error", client_event_id=event_id))
+                self._notify(self._requests.refuse(turn, overtaken=overtaken))
             case core.ReleaseResponse(turn):
                 self._economy.speculated(wasted=False)
                 self._speaker.release(turn, self._ended.get(turn))
@@ -383,14 +374,10 @@ class Session:
 
     def _start(self, turn: int, asked_as: int) -> None:
         """Begin a response; the client may have asked for it under another turn's number."""
-        request = self._requests.get(asked_as)
-        # Earlier requests will not be served any more, but this one may have to start over.
-        self._requests = {number: each for number, each in self._requests.items() if number > turn}
-        if request is not None:
-            self._requests[turn] = request
-        config = self._economy.config(self.config if request is None else request.config)
-        metadata = None if request is None else request.metadata
-        self._speaker.start(turn, self._messages(config), config, self._ended.get(turn), metadata)
+        request = self._requests.begin(turn, asked_as) or Request(self.config)
+        config = self._economy.config(request.config)
+        messages = self._messages(config, *request.prompts)
+        self._speaker.start(turn, messages, config, self._ended.get(turn), request.metadata)
 
     def _commit(self, turn: int, text: str, *, transcribed: bool = True) -> None:
         item = Item(self._user_item_id(turn), "user", text, "audio")
@@ -403,12 +390,32 @@ class Session:
             self._notify(told.TranscriptCompleted(item.id, text, audio_s))
         self._notify(told.ItemDone(item, previous))
 
+    def _watch_silence(self) -> None:
+        """Speak up where the client wants that of a user who says nothing."""
+        detection, now_ms = self.config.turn_detection, self._listener.received_ms
+        if self.state is not core.State.LISTENING:
+            self._idleness.forget()
+        elif self._conversation.utterance is not None:
+            self._idleness.spoken(now_ms)
+        elif detection is not None and detection.idle_timeout_ms is not None:
+            since_ms = self._idleness.lasted(now_ms, detection.idle_timeout_ms)
+            if since_ms is not None:
+                self._speak_up(since_ms, now_ms)
+
+    def _speak_up(self, since_ms: int, now_ms: int) -> None:
+        turn = self.next_turn()
+        self._notify(told.TimeoutTriggered(self._user_item_id(turn), since_ms, now_ms))
+        self._commit(turn, "")
+        self._taken_ms = now_ms
+        self._requests.add(turn, Request(self.config, prompts=(SILENT,)))
+        self.deliver(core.ResponseRequested(turn))
+
     def _economize(self) -> None:
         self._conversation.set_policy(self._economy.policy(policy(self.config)))
 
     def _messages(self, config: SessionConfig, *said: Item) -> Messages:
         """The chat so far, and what was said and is not in it yet."""
-        return partial(self._recollection.messages, config.instructions, (*self.history, *said))
+        return partial(self._recollection.messages, config, (*self.history, *said))
 
     def _user_item_id(self, turn: int) -> str:
         return f"item_{self._tag}_{turn}u"

@@ -7,6 +7,7 @@ from orchestrator import notifications as told
 from orchestrator.answer import Answer, TurnEnd
 from orchestrator.config import SessionConfig
 from orchestrator.core import events as core
+from orchestrator.core.functions import FunctionCall
 from orchestrator.core.history import History, Item, Message
 from orchestrator.errors import GoAssistError, InvalidRequestError
 from orchestrator.models import Models
@@ -226,6 +227,7 @@ class Speaker:
             config=config,
             output=self._output,
             on_text=self._text,
+            on_call=self._call,
             on_audio=self._audio,
             clock=self._clock,
             held=held,
@@ -238,7 +240,7 @@ class Speaker:
         item = Item(answer.item_id, "assistant", "", response.config.modality, complete=False)
         self._history.add(item)
         previous = self._history.previous_id(item.id)
-        self._notify(told.ResponseStarted(answer.response_id, item.id, previous, response.config.modality, metadata))
+        self._notify(told.ResponseStarted(answer.response_id, item.id, previous, response.config, metadata))
         self._output.begin(turn)
         return answer
 
@@ -250,6 +252,19 @@ class Speaker:
     def _text(self, delta: str) -> None:
         if self._answer is not None:
             self._notify(told.ResponseText(self._answer.response_id, self._answer.item_id, delta))
+
+    def _call(self, call: FunctionCall) -> None:
+        answer = self._answer
+        if answer is None:
+            return
+        answer.calls += 1
+        item_id = f"item_{self._tag}_{answer.turn}f{answer.calls}"
+        item = Item(item_id, "assistant", call.arguments, call_id=call.call_id, function=call.name)
+        self._history.add(item)
+        previous = self._history.previous_id(item_id)
+        if previous == answer.item_id and answer.only_calls:
+            previous = self._history.previous_id(previous)  # the client knows of no message yet
+        self._notify(told.FunctionCalled(answer.response_id, item, previous))
 
     def _audio(self, chunk: AudioChunk) -> None:
         if self._answer is not None:
@@ -309,6 +324,8 @@ class Speaker:
 
     def _finished(self, answer: Answer, status: told.ResponseStatus) -> None:
         answer.complete = True
+        if answer.only_calls and answer.item_id in self._history:
+            self._history.delete(answer.item_id)
         self._notify(answer.finished(status))
 
     def _cancelled(self, answer: Answer) -> None:

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from orchestrator import notifications as told
 from orchestrator.config import SessionConfig, TurnDetection
+from orchestrator.core.functions import NO_FUNCTIONS, FunctionCall, Functions
 from orchestrator.core.history import Item, Message
 from orchestrator.core.phrases import PhraseSplitter
 from orchestrator.errors import GoAssistError
@@ -29,7 +30,7 @@ VOICE_DB, SILENCE_DB = -20.0, -60.0
 class Generation:
     """An answer that is written at once, word by word."""
 
-    def __init__(self, words: AsyncGenerator[str, None], finish_reason: str) -> None:
+    def __init__(self, words: AsyncGenerator[str | FunctionCall, None], finish_reason: str) -> None:
         self.input_tokens = 1
         self.output_tokens = 0
         self.finish_reason: str | None = finish_reason
@@ -38,7 +39,7 @@ class Generation:
     def __aiter__(self) -> "Generation":
         return self
 
-    async def __anext__(self) -> str:
+    async def __anext__(self) -> str | FunctionCall:
         word = await anext(self._words)
         self.output_tokens += 1
         return word
@@ -48,10 +49,14 @@ class Generation:
 
 
 class Llm:
-    """Writes `text` to every prompt, once `go_on` is set; `leaving` is awaited where that is cancelled."""
+    """Writes `text`, and makes `calls`, to every prompt, once `go_on` is set; `leaving` is awaited where cancelled."""
+
+    calls_functions = True
 
     def __init__(self) -> None:
         self.text = "One two three four five."
+        self.calls: list[FunctionCall] = []
+        self.offered: list[Functions] = []  # with each prompt
         self.prompts: list[Sequence[Message]] = []
         self.go_on = asyncio.Event()
         self.go_on.set()
@@ -59,17 +64,27 @@ class Llm:
         self.leaving: asyncio.Event | None = None
         self.error: GoAssistError | None = None  # once it may go on
 
-    def generate(self, messages: Sequence[Message], *, max_tokens: int | None, temperature: float) -> Generation:
+    def generate(
+        self,
+        messages: Sequence[Message],
+        *,
+        max_tokens: int | None,
+        temperature: float,
+        functions: Functions = NO_FUNCTIONS,
+    ) -> Generation:
         self.prompts.append(messages)
+        self.offered.append(functions)
         return Generation(self._write(), self.finish_reason)
 
-    def count_tokens(self, messages: Sequence[Message]) -> int:
+    def count_tokens(self, messages: Sequence[Message], functions: Functions = NO_FUNCTIONS) -> int:
         return 0
 
-    async def _write(self) -> AsyncGenerator[str, None]:
+    async def _write(self) -> AsyncGenerator[str | FunctionCall, None]:
         try:
             for word in self.text.split():
                 yield f"{word} "
+            for call in self.calls:
+                yield call
             await self.go_on.wait()
             if self.error is not None:
                 raise self.error

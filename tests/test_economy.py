@@ -3,6 +3,7 @@
 import pytest
 
 from orchestrator.config import SessionConfig
+from orchestrator.core.functions import NO_FUNCTIONS, Function, Functions
 from orchestrator.core.memory import Policy
 from orchestrator.core.pressure import Level
 from orchestrator.economy import BRIEF_TOKENS, JUDGED, TURNS_WITHOUT, Economy, effect
@@ -53,12 +54,13 @@ def test_three_pauses_in_every_turn_are_no_reason_to_stop() -> None:
 
 @pytest.mark.parametrize("level", Level)
 def test_every_level_says_what_it_does(level: Level) -> None:
-    economy, chosen = Economy(), SessionConfig()
+    economy, chosen = Economy(), SessionConfig(functions=Functions((Function("get_weather"),)))
     economy.level = level
     said = effect(level)
     assert said.endswith(".")
     assert ("as usual" in said) is (level is Level.NORMAL)
     assert ("begin a little later" in said) is not economy.policy(Policy()).speculate
     assert ("are shorter" in said) is (economy.config(chosen) != chosen)
+    assert ("no functions" in said) is (economy.config(chosen).functions == NO_FUNCTIONS)
     assert ("new calls wait" in said) is (level is Level.SESSION_QUEUE)
     assert ("new calls are refused" in said) is (level is Level.SESSION_REJECT)

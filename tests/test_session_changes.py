@@ -63,7 +63,7 @@ async def test_a_modality_chosen_in_a_pause_is_that_of_the_answer() -> None:
         await talk.hear(0.3, voice=False)
         await talk.settle()
         (started,) = talk.said(told.ResponseStarted)
-        assert started.modality == "text"
+        assert started.config.modality == "text"
 
 
 async def test_a_prepared_answer_outlasts_a_change_that_does_not_concern_it() -> None:

@@ -56,7 +56,8 @@ async def test_what_a_client_asked_for_is_answered_as_it_asked_though_coughs_ove
     async with call(waiting(200)) as talk:
         talk.llm.go_on.clear()
         talk.llm.text = ""
-        talk.session.request_response(instructions="Speak like a pirate.", metadata={"asked": "once"})
+        config = replace(talk.session.config, instructions="Speak like a pirate.")
+        talk.session.request_response(config=config, metadata={"asked": "once"})
         for _ in range(2):
             await talk.settle()
             talk.session.deliver(ResponseRequested(talk.session.next_turn()))  # is refused

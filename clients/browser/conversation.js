@@ -41,6 +41,7 @@ export class Conversation {
       case "conversation.item.deleted":
         return this.#deleted(event.item_id);
       case "response.output_item.added":
+        if (event.item.type === "function_call") return []; // nothing that is said
         this.#byResponse.set(event.response_id, event.item.id);
         return [this.#entry(event.item.id, { role: "agent", asked: this.#asked })];
       case "response.output_audio_transcript.delta":

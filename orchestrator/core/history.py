@@ -1,34 +1,48 @@
 """The conversation so far: items as the Realtime API counts them, and the chat messages made of them."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-Role = Literal["system", "user", "assistant"]
+from orchestrator.core.functions import FunctionCall
+
+Role = Literal["system", "user", "assistant", "tool"]
 Modality = Literal["text", "audio"]
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One chat message, as language models take it."""
+    """One chat message, as language models take it.
+
+    `calls` are those that the assistant made with it; one of the role 'tool' is what came of the call of `call_id`.
+    """
 
     role: Role
     content: str
+    calls: tuple[FunctionCall, ...] = ()
+    call_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One conversation item. `modality` says how it was given: typed or spoken."""
+    """One conversation item. `modality` says how it was given: typed or spoken.
+
+    With a `call_id` it is no message: the assistant's is a call of `function`, with its arguments as JSON for its text;
+    the tool's is what came of that.
+    """
 
     id: str
     role: Role
     text: str
     modality: Modality = "text"
     complete: bool = True
+    call_id: str | None = None
+    function: str = ""
 
 
 # Behind the instructions, so that the prompt begins as before: what is cached of it stays valid.
 _SUMMARY = "What was said earlier in this conversation, in short:"
+_NOT_YET = "The result is not there yet."
 
 
 class History:
@@ -85,9 +99,13 @@ class History:
         self._summarised.update(item.id for item in items)
 
     def unsummarised(self, items: Iterable[Item] | None = None) -> list[Item]:
-        """The items that have words and no summary; `items`: of these, in place of all."""
+        """The items that say something and have no summary; `items`: of these, in place of all."""
         of = self._items if items is None else items
-        return [item for item in of if item.text.strip() and item.id not in self._summarised]
+        return [item for item in of if (item.text.strip() or item.call_id) and item.id not in self._summarised]
+
+    def has_call(self, call_id: str) -> bool:
+        """Whether the assistant has made that call."""
+        return any(item.call_id == call_id and item.role == "assistant" for item in self._items)
 
     def messages(self, instructions: str, items: Iterable[Item] | None = None) -> list[Message]:
         """Chat messages: the instructions and the summary as the pinned prefix, then every item that has words.
@@ -97,10 +115,34 @@ class History:
         summary = f"{_SUMMARY}\n{self.summary}" if self.summary else ""
         pinned = "\n\n".join(text for text in (instructions, summary) if text)
         prefix = [Message("system", pinned)] if pinned else []
-        return prefix + [Message(item.role, item.text) for item in self.unsummarised(items)]
+        return prefix + _chat(self.unsummarised(items))
 
     def _index(self, item_id: str) -> int:
         for index, item in enumerate(self._items):
             if item.id == item_id:
                 return index
         raise KeyError(item_id)
+
+
+def _chat(items: Sequence[Item]) -> list[Message]:
+    """The items as messages.
+
+    Models are used to calls that go with what was said, and are followed by what came of them, whatever the user said
+    meanwhile; without the call its output means nothing.
+    """
+    outputs = {item.call_id: item.text for item in items if item.role == "tool"}
+    chat: list[Message] = []
+    following: list[Message] = []  # the outputs of the last message's calls
+    for item in items:
+        if item.call_id is None or item.role == "tool":
+            chat += following
+            following = []
+        if item.call_id is None:
+            chat.append(Message(item.role, item.text))
+        elif item.role == "assistant":
+            if not chat or chat[-1].role != "assistant":
+                chat.append(Message("assistant", ""))
+            call = FunctionCall(item.call_id, item.function, item.text)
+            chat[-1] = replace(chat[-1], calls=(*chat[-1].calls, call))
+            following.append(Message("tool", outputs.get(item.call_id, _NOT_YET), call_id=item.call_id))
+    return chat + following

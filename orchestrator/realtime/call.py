@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -11,6 +11,7 @@ from orchestrator import notifications as told
 from orchestrator.config import SessionConfig
 from orchestrator.core.events import State
 from orchestrator.core.experience import Experience
+from orchestrator.core.functions import NO_FUNCTIONS
 from orchestrator.core.history import Item
 from orchestrator.core.pressure import Level
 from orchestrator.economy import effect
@@ -169,7 +170,12 @@ class Call:
         self._answer = asyncio.get_running_loop().create_future()
         try:
             self.session.add_item(Item(f"item_{self.id.rpartition('_')[2]}_{time.monotonic_ns():x}", "user", text))
-            self.session.request_response(modality=None if self._peer else "text")
+            config = self.session.config
+            if self._peer is None:
+                config = replace(config, modality="text")
+                if self._send_event is None:
+                    config = replace(config, functions=NO_FUNCTIONS)  # nobody is there to run them
+            self.session.request_response(config=config)
             async with asyncio.timeout(CHAT_TIMEOUT_S):
                 finished = await self._answer
                 if not self._peer:

@@ -1,6 +1,6 @@
 """What a client sends on `oai-events` or its WebSocket: text → an event of openai.types.realtime."""
 
-from typing import get_args
+from typing import Any, get_args
 
 from openai.types.realtime import (
     ConversationItemCreateEvent,
@@ -11,6 +11,7 @@ from openai.types.realtime import (
     InputAudioBufferClearEvent,
     InputAudioBufferCommitEvent,
     OutputAudioBufferClearEvent,
+    RealtimeResponseCreateParams,
     ResponseCancelEvent,
     ResponseCreateEvent,
     SessionUpdateEvent,
@@ -44,6 +45,13 @@ def _types() -> dict[str, type[ClientEvent]]:
 _EVENTS = _types()
 
 
+class RequestedResponse(RealtimeResponseCreateParams):
+    """What clients ask for with `response.create`. As in a session, their tools are looked at where they can be had."""
+
+    tool_choice: Any = None
+    tools: Any = None
+
+
 class ClientEventError(InvalidRequestError):
     """A message that is no client event. `event_id`: the client's own id of it, where it has one."""
 
@@ -72,6 +80,8 @@ def parse_client_event(text: str | bytes) -> ClientEvent:
         if model is SessionUpdateEvent and isinstance(data.get("session"), dict):
             # The union with transcription sessions would blur the errors.
             data["session"] = parse_session(data["session"])
+        if model is ResponseCreateEvent and isinstance(data.get("response"), dict):
+            data["response"] = validated(RequestedResponse, data["response"], inside="response")
         return validated(model, data)
     except InvalidRequestError as error:
         raise ClientEventError(str(error), param=error.param, event_id=event_id) from error

@@ -9,16 +9,19 @@ from openai.types.realtime import (
     RealtimeAudioConfigInput,
     RealtimeAudioConfigOutput,
     RealtimeAudioInputTurnDetection,
+    RealtimeResponseCreateParams,
     RealtimeSessionCreateRequest,
 )
 from openai.types.realtime.audio_transcription import AudioTranscription
 from openai.types.realtime.realtime_audio_config_output import Voice, VoiceID
 from openai.types.realtime.realtime_audio_formats import AudioPCM
 from openai.types.realtime.realtime_audio_input_turn_detection import SemanticVad, ServerVad
+from openai.types.realtime.realtime_response_create_audio_output import OutputVoiceID
 
 from orchestrator.config import SessionConfig, TurnDetection
 from orchestrator.core.history import Modality
 from orchestrator.errors import InvalidRequestError
+from orchestrator.realtime.tools import choice_to_wire, chosen, tools_to_wire
 from orchestrator.realtime.validation import validated
 
 MODEL_NAME = "goassist"
@@ -29,14 +32,12 @@ MAX_INSTRUCTIONS_CHARS = 32_768
 # Stock clients ask for one of these unless told otherwise; the server's own voice stands in for them. The last three
 # are of OpenAI's speech API alone, whose names some clients offer here too.
 OPENAI_VOICES = frozenset(name for each in get_args(Voice) for name in get_args(each)) | {"fable", "nova", "onyx"}
-# What somebody may rely on and there is not. Clients send it in one update with all else, which is to have its effect;
-# they are told by `goassist.notice`.
-WITHOUT = {
-    "session.tools": "tools are not supported: the session goes without them",
-    "session.prompt": "stored prompts do not exist here: use instructions",
-    "session.audio.input.turn_detection.idle_timeout_ms": "the agent does not speak up by itself after a silence",
-    "response.tools": "tools are not supported: the response is made without them",
-}
+# Of turn detection's times.
+_BOUNDS_MS = (
+    ("prefix_padding_ms", 0, 5_000),
+    ("silence_duration_ms", 0, 10_000),
+    ("idle_timeout_ms", 5_000, 30_000),
+)
 # What was at the top of the session before the API's general availability, and where it is now.
 _MOVED = {
     "voice": "audio.output.voice",
@@ -52,7 +53,10 @@ _MOVED = {
 
 
 class RequestedSession(RealtimeSessionCreateRequest):
-    """The session object that clients send. What has no effect here is not looked at, and so cannot be wrong."""
+    """The session object that clients send. What has no effect here is not looked at, and so cannot be wrong.
+
+    What becomes of `tools` and `tool_choice` depends on the language model: see `updated`.
+    """
 
     include: Any = None
     parallel_tool_calls: Any = None
@@ -81,10 +85,19 @@ def parse_session(data: Mapping[str, Any], *, inside: str = "session") -> Realti
     return validated(RequestedSession, data, inside=inside)
 
 
-def updated(config: SessionConfig, session: RealtimeSessionCreateRequest) -> SessionConfig:
-    """`config` with the fields that `session` has; what it lacks stays. InvalidRequestError changes nothing."""
+def updated(config: SessionConfig, session: RealtimeSessionCreateRequest, *, calls_functions: bool) -> SessionConfig:
+    """`config` with the fields that `session` has; what it lacks stays. InvalidRequestError changes nothing.
+
+    `calls_functions`: the language model does; else the session goes without any.
+    """
     given = session.model_fields_set
     changes: dict[str, Any] = {"without": _without(session)}
+    if calls_functions:
+        tools = chosen(config.functions, session.tools, session.tool_choice, inside="session")
+        changes["functions"] = tools.functions
+        changes["without"] += ("session_mcp",) if tools.others else ()
+    elif session.tools:
+        changes["without"] += ("session_functions",)
     if "instructions" in given:
         changes["instructions"] = checked_instructions(session.instructions, "session.instructions")
     if session.output_modalities is not None:
@@ -102,6 +115,32 @@ def updated(config: SessionConfig, session: RealtimeSessionCreateRequest) -> Ses
     return replace(config, **changes)
 
 
+def for_response(
+    config: SessionConfig, wanted: RealtimeResponseCreateParams, *, calls_functions: bool
+) -> SessionConfig:
+    """The session's `config` with what `response.create` wants otherwise for its response; see `updated`."""
+    given = wanted.model_fields_set
+    changes: dict[str, Any] = {"without": ()}
+    if calls_functions:
+        tools = chosen(config.functions, wanted.tools, wanted.tool_choice, inside="response")
+        changes["functions"] = tools.functions
+        changes["without"] = ("response_mcp",) if tools.others else ()
+    elif wanted.tools:
+        changes["without"] = ("response_functions",)
+    if "instructions" in given:
+        changes["instructions"] = checked_instructions(wanted.instructions, "response.instructions")
+    if wanted.output_modalities is not None:
+        changes["modality"] = modality(wanted.output_modalities, "response.output_modalities")
+    if wanted.max_output_tokens is not None:
+        changes["max_output_tokens"] = token_limit(wanted.max_output_tokens, "response.max_output_tokens")
+    output = wanted.audio and wanted.audio.output
+    if output:
+        _check_format(output.format, "response.audio.output.format")
+        if output.voice is not None:
+            changes["voice"] = voice_name(output.voice)
+    return replace(config, **changes)
+
+
 def session_to_wire(config: SessionConfig, session_id: str) -> RealtimeSessionCreateRequest:
     """The whole configuration as `session.created` and `session.updated` show it."""
     wire: dict[str, Any] = {
@@ -112,8 +151,8 @@ def session_to_wire(config: SessionConfig, session_id: str) -> RealtimeSessionCr
         "model": MODEL_NAME,
         "output_modalities": [config.modality],
         "instructions": config.instructions,
-        "tools": [],
-        "tool_choice": "auto",
+        "tools": tools_to_wire(config.functions),
+        "tool_choice": choice_to_wire(config.functions),
         "max_output_tokens": config.max_output_tokens or "inf",
         "temperature": config.temperature,
         "tracing": None,
@@ -130,10 +169,15 @@ def session_to_wire(config: SessionConfig, session_id: str) -> RealtimeSessionCr
     return RealtimeSessionCreateRequest.model_validate(wire)
 
 
-def voice_name(voice: str | VoiceID | None) -> str | None:
+def voice_name(voice: str | VoiceID | OutputVoiceID | None) -> str | None:
     """The voice that is asked for; None is the server's own."""
     # The id is that of a voice of somebody's own at OpenAI.
-    if voice is None or isinstance(voice, VoiceID) or voice in OPENAI_VOICES or voice in ("", DEFAULT_VOICE):
+    if (
+        voice is None
+        or isinstance(voice, VoiceID | OutputVoiceID)
+        or voice in OPENAI_VOICES
+        or voice in ("", DEFAULT_VOICE)
+    ):
         return None
     return voice
 
@@ -165,14 +209,8 @@ def checked_instructions(value: str | None, param: str) -> str:
 
 
 def _without(session: RealtimeSessionCreateRequest) -> tuple[str, ...]:
-    """What of WITHOUT the client asks for."""
-    detection = session.audio and session.audio.input and session.audio.input.turn_detection
-    wanted = {
-        "session.tools": session.tools,
-        "session.prompt": session.prompt,
-        "session.audio.input.turn_detection.idle_timeout_ms": getattr(detection, "idle_timeout_ms", None),
-    }
-    return tuple(name for name, value in wanted.items() if value)
+    """What of extensions.WITHOUT the client asks for, but for its tools."""
+    return ("session_prompt",) if session.prompt else ()
 
 
 def _input_changes(config: SessionConfig, given: RealtimeAudioConfigInput) -> dict[str, Any]:
@@ -207,14 +245,15 @@ def _detection(current: TurnDetection | None, given: RealtimeAudioInputTurnDetec
     # Fields that are not given stay as they are, unless the kind of detection is another one.
     base = current if current is not None and current.kind == given.type else TurnDetection(kind=given.type)
     where = "session.audio.input.turn_detection"
-    changes = {name: value for name, value in given.model_dump(exclude_unset=True).items() if value is not None}
-    served = type(given).model_fields.keys() - {"type", "idle_timeout_ms"}
-    changes = {name: value for name, value in changes.items() if name in served}
+    served = type(given).model_fields.keys() - {"type"}
+    changes = {name: value for name, value in given.model_dump(exclude_unset=True).items() if name in served}
+    # null switches the timeout off, and leaves all else as it is.
+    changes = {name: value for name, value in changes.items() if value is not None or name == "idle_timeout_ms"}
     if "threshold" in changes:
         _number(changes["threshold"], 0.0, 1.0, f"{where}.threshold")
-    for name, most in (("prefix_padding_ms", 5_000), ("silence_duration_ms", 10_000)):
-        if name in changes:
-            _number(changes[name], 0, most, f"{where}.{name}")
+    for name, least, most in _BOUNDS_MS:
+        if changes.get(name) is not None:
+            _number(changes[name], least, most, f"{where}.{name}")
     return replace(base, **changes)
 
 

@@ -21,7 +21,7 @@ from openai.types.realtime.realtime_session_create_request import RealtimeSessio
 from orchestrator.core.history import Item
 from orchestrator.errors import GoAssistError, InvalidRequestError
 from orchestrator.realtime.client_events import ClientEvent, ClientEventError, parse_client_event
-from orchestrator.realtime.config import checked_instructions, modality, updated
+from orchestrator.realtime.config import for_response, updated
 from orchestrator.realtime.events import ServerEvents
 from orchestrator.realtime.items import item_from_wire
 from orchestrator.realtime.response_events import EVENT_SAMPLE_RATE
@@ -34,10 +34,7 @@ MAX_AUDIO_END_MS = 24 * 3600 * 1000
 _RESPONSE_UNSUPPORTED = {
     "input": "a response always answers the conversation",
     "prompt": "stored prompts do not exist here: use instructions",
-    "max_output_tokens": "set it with session.update",
-    "audio": "set the voice with session.update",
 }
-_RESPONSE_HARMLESS: dict[str, tuple[object, ...]] = {"max_output_tokens": ("inf",)}
 
 
 class Dispatcher:
@@ -89,7 +86,7 @@ class Dispatcher:
 
     def _update(self, event: SessionUpdateEvent) -> None:
         assert isinstance(event.session, RealtimeSessionCreateRequest)  # parse_client_event lets no other pass
-        config = updated(self._session.config, event.session)
+        config = updated(self._session.config, event.session, calls_functions=self._session.calls_functions)
         self._session.configure(config)
         self._events.session_updated(config)
 
@@ -125,22 +122,12 @@ class Dispatcher:
 
     def _respond(self, wanted: RealtimeResponseCreateParams, event_id: str | None) -> None:
         for name, reason in _RESPONSE_UNSUPPORTED.items():
-            if getattr(wanted, name) not in (None, *_RESPONSE_HARMLESS.get(name, ())):
+            if getattr(wanted, name) is not None:
                 raise InvalidRequestError(f"'response.{name}' is not supported: {reason}", param=f"response.{name}")
         if wanted.conversation not in (None, "auto"):
             raise InvalidRequestError(
                 "responses outside the conversation are not supported", param="response.conversation"
             )
-        given = wanted.model_fields_set
-        self._session.request_response(
-            instructions=checked_instructions(wanted.instructions, "response.instructions")
-            if "instructions" in given
-            else None,
-            modality=modality(wanted.output_modalities, "response.output_modalities")
-            if wanted.output_modalities is not None
-            else None,
-            metadata=wanted.metadata,
-            client_event_id=event_id,
-        )
-        if wanted.tools:
-            self._events.goes_without("response.tools")
+        config = for_response(self._session.config, wanted, calls_functions=self._session.calls_functions)
+        self._session.request_response(config=config, metadata=wanted.metadata, client_event_id=event_id)
+        self._events.goes_without(*config.without)

@@ -24,8 +24,15 @@ from orchestrator import notifications as told
 from orchestrator.config import SessionConfig
 from orchestrator.core.history import Item
 from orchestrator.errors import GoAssistError, InvalidRequestError
-from orchestrator.realtime.config import WITHOUT, session_to_wire
-from orchestrator.realtime.extensions import DegradedEvent, MetricsEvent, NoticeEvent, StateEvent, TranscriptEvent
+from orchestrator.realtime.config import session_to_wire
+from orchestrator.realtime.extensions import (
+    WITHOUT,
+    DegradedEvent,
+    MetricsEvent,
+    NoticeEvent,
+    StateEvent,
+    TranscriptEvent,
+)
 from orchestrator.realtime.items import item_to_wire
 from orchestrator.realtime.response_events import ResponseEvents
 
@@ -58,13 +65,14 @@ class ServerEvents:
         self._with_audio = with_audio
         self._extensions = extensions
         self._numbers = count(1)
-        responses = ResponseEvents(self._send, f"conv_{self._tag}", lambda: self._config, with_audio=with_audio)
+        responses = ResponseEvents(self._send, f"conv_{self._tag}", with_audio=with_audio)
         self._transcribed: dict[str, str] = {}  # by user item: what of its words was sent as deltas
         self._partial: told.TranscriptPartial | None = None
         self._tellers: dict[type, Callable[[Any], None]] = {
             told.StateChanged: self._state_changed,
             told.SpeechStarted: self._speech_started,
             told.SpeechStopped: self._speech_stopped,
+            told.TimeoutTriggered: self._timeout_triggered,
             told.AudioCommitted: self._audio_committed,
             told.AudioCleared: self._audio_cleared,
             told.TranscriptPartial: self._transcript_partial,
@@ -76,6 +84,7 @@ class ServerEvents:
             told.ResponseStarted: responses.started,
             told.ResponseText: responses.text,
             told.ResponseAudio: responses.audio,
+            told.FunctionCalled: responses.called,
             told.ResponseFinished: responses.finished,
             told.OutputAudioStarted: self._output_started,
             told.OutputAudioStopped: self._output_stopped,
@@ -105,11 +114,12 @@ class ServerEvents:
         self._send(api.SessionUpdatedEvent, type="session.updated", session=session)
         self.goes_without(*config.without)
 
-    def goes_without(self, *params: str) -> None:
+    def goes_without(self, *names: str) -> None:
         """The client asked for these of WITHOUT. It is no `error`: some clients end the call at any."""
-        for param in params:
+        for name in names:
+            param, message = WITHOUT[name]
             LOGGER.info("a client goes without what it asked for", extra={"session": self._session_id, "param": param})
-            self._extend(NoticeEvent, type="goassist.notice", param=param, message=WITHOUT[param])
+            self._extend(NoticeEvent, type="goassist.notice", param=param, message=message)
 
     def item_retrieved(self, item: Item) -> None:
         """The client asked for an item."""
@@ -162,6 +172,15 @@ class ServerEvents:
             type="input_audio_buffer.speech_stopped",
             item_id=speech.item_id,
             audio_end_ms=speech.audio_end_ms,
+        )
+
+    def _timeout_triggered(self, silence: told.TimeoutTriggered) -> None:
+        self._send(
+            api.InputAudioBufferTimeoutTriggered,
+            type="input_audio_buffer.timeout_triggered",
+            item_id=silence.item_id,
+            audio_start_ms=silence.audio_start_ms,
+            audio_end_ms=silence.audio_end_ms,
         )
 
     def _audio_committed(self, committed: told.AudioCommitted) -> None:

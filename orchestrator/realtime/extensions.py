@@ -11,6 +11,21 @@ from orchestrator.errors import InvalidRequestError
 
 PARAMETER = "goassist_events"
 
+_NO_CALLS = (
+    "this server's language model calls no functions: the {} goes without them. Serve one whose chat template takes "
+    "tools and set LLM_TEMPLATE to its folder, or set LLM_BASE_URL to a server of one"
+)
+_NO_MCP = "the only tools here are functions, MCP is not supported: the {} goes without the others"
+# What somebody may rely on and there is not: the field that asks for it, and what to say then. Clients send it in one
+# update with all else, which is to have its effect; they are told by a NoticeEvent.
+WITHOUT = {
+    "session_functions": ("session.tools", _NO_CALLS.format("session")),
+    "session_mcp": ("session.tools", _NO_MCP.format("session")),
+    "session_prompt": ("session.prompt", "stored prompts do not exist here: use instructions"),
+    "response_functions": ("response.tools", _NO_CALLS.format("response")),
+    "response_mcp": ("response.tools", _NO_MCP.format("response")),
+}
+
 
 def wanted(choice: str) -> bool:
     """Whether the client takes these events, by the value of its PARAMETER."""

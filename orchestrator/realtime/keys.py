@@ -50,7 +50,7 @@ class Keys:
         if len(key) > MAX_KEY_CHARS:
             raise InvalidRequestError(
                 f"the client secret carries its session and would have {len(key)} characters, {MAX_KEY_CHARS} are "
-                "allowed: shorten the instructions, or send them with session.update",
+                "allowed: shorten the instructions or the tools, or send them with session.update",
                 param="session",
             )
         return key, expires_at

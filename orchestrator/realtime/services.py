@@ -51,10 +51,12 @@ class Services:
     def config(self, *sessions: dict[str, Any] | RealtimeSessionCreateRequest | None) -> SessionConfig:
         """The default configuration with these session objects applied one after another."""
         config = self.default_config()
+        calls_functions = self.shared.models.llm.calls_functions
         without: dict[str, None] = {}
         for session in sessions:
             if session is not None:
-                config = updated(config, parse_session(session) if isinstance(session, dict) else session)
+                parsed = parse_session(session) if isinstance(session, dict) else session
+                config = updated(config, parsed, calls_functions=calls_functions)
                 without |= dict.fromkeys(config.without)
         return replace(config, without=tuple(without))
 

@@ -59,6 +59,7 @@ class Metrics:
         self._lag = self._histogram("event_loop_lag_seconds", "How late the event loop ran a timer")
         self._turns = self._counter("turns", "User turns that ended with words")
         self._responses = self._counter("responses", "Responses by how they ended", "status")
+        self._calls = self._counter("function_calls", "Functions that the language model has called")
         self._interruptions = self._counter("interruptions", "Speech that paused the agent, by verdict", "verdict")
         self._dropped = self._counter("speculations_dropped", "Prepared responses that were thrown away")
         self._wasted_tokens = self._counter("speculation_wasted_tokens", "Tokens of prepared responses thrown away")
@@ -85,6 +86,7 @@ class Metrics:
             told.TurnMetrics: self._turn,
             told.TranscriptCompleted: lambda _: self._turns.inc(),
             told.ResponseFinished: lambda finished: self._responses.labels(finished.status).inc(),
+            told.FunctionCalled: lambda _: self._calls.inc(),
             told.InterruptionJudged: self._interruption,
             told.SpeculationDropped: self._speculation,
             told.ContextSummarised: lambda made: self._summaries.labels(made.error_code or "made").inc(),

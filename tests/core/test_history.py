@@ -1,5 +1,8 @@
+from dataclasses import replace
+
 import pytest
 
+from orchestrator.core.functions import FunctionCall
 from orchestrator.core.history import History, Item, Message
 
 
@@ -115,3 +118,60 @@ def test_an_id_whose_item_was_deleted_is_no_longer_covered() -> None:
     history.delete("a")
     history.add(Item("a", "user", "again"))
     assert [item.id for item in history.unsummarised()] == ["b", "a"]
+
+
+CALL = FunctionCall("call_1", "get_weather", '{"city": "Paris"}')
+OTHER = FunctionCall("call_2", "get_time", "{}")
+
+
+def called(call: FunctionCall) -> Item:
+    return Item(f"item_{call.call_id}", "assistant", call.arguments, call_id=call.call_id, function=call.name)
+
+
+def came(call: FunctionCall, output: str) -> Item:
+    return Item(f"output_{call.call_id}", "tool", output, call_id=call.call_id)
+
+
+def chat(*items: Item) -> list[Message]:
+    history = History()
+    for item in items:
+        history.add(item)
+    return history.messages("")
+
+
+def test_a_call_goes_with_what_was_said_and_its_output_follows() -> None:
+    said = Item("a", "assistant", "Let me see.")
+    assert chat(said, called(CALL), came(CALL, "21")) == [
+        Message("assistant", "Let me see.", calls=(CALL,)),
+        Message("tool", "21", call_id="call_1"),
+    ]
+
+
+def test_calls_of_one_response_go_together_and_one_after_an_output_does_not() -> None:
+    third = replace(CALL, call_id="call_3")
+    assert chat(called(CALL), called(OTHER), came(OTHER, "noon"), came(CALL, ""), called(third)) == [
+        Message("assistant", "", calls=(CALL, OTHER)),
+        Message("tool", "", call_id="call_1"),
+        Message("tool", "noon", call_id="call_2"),
+        Message("assistant", "", calls=(third,)),
+        Message("tool", "The result is not there yet.", call_id="call_3"),
+    ]
+
+
+def test_an_output_follows_its_call_whatever_was_said_meanwhile() -> None:
+    meanwhile = Item("u", "user", "Hurry.")
+    assert chat(called(CALL), meanwhile, came(CALL, "21")) == [
+        Message("assistant", "", calls=(CALL,)),
+        Message("tool", "21", call_id="call_1"),
+        Message("user", "Hurry."),
+    ]
+
+
+def test_an_output_without_its_call_means_nothing_to_a_model() -> None:
+    history = History()
+    for item in (called(CALL), came(CALL, "21"), Item("u", "user", "Thanks.")):
+        history.add(item)
+    assert history.has_call("call_1")
+    history.delete("item_call_1")
+    assert not history.has_call("call_1")
+    assert history.messages("") == [Message("user", "Thanks.")]

@@ -9,7 +9,7 @@ import pytest
 import orchestrator.core
 
 CORE = sorted(Path(orchestrator.core.__file__).parent.glob("*.py"))
-PURE_STDLIB = {"collections", "dataclasses", "enum", "re", "typing", "unicodedata", "sys"}
+PURE_STDLIB = {"collections", "dataclasses", "enum", "json", "math", "re", "typing", "unicodedata", "sys"}
 
 
 def imported_modules(path: Path) -> set[str]:

@@ -12,6 +12,7 @@ import pytest
 from aiortc import RTCPeerConnection, RTCSessionDescription
 from openai import AsyncOpenAI
 
+from tests.servers.openai_server import run_openai_server
 from tests.servers.orchestrator import RunningOrchestrator, run_orchestrator
 from tests.servers.triton import RunningTriton
 
@@ -156,6 +157,27 @@ async def test_a_session_is_connected_later_and_chats_aloud(running: RunningOrch
         items = [item.role for item in running.services.call(session).session.history]
         assert items == ["user", "assistant", "user", "assistant"]
         await http.delete(f"/sessions/{session}")
+
+
+async def test_a_chat_without_a_connection_offers_no_functions_that_nobody_would_run(triton: RunningTriton) -> None:
+    tool = {"type": "function", "name": "weather", "parameters": {"type": "object", "properties": {}}}
+    with run_openai_server() as llm:
+        async with (
+            run_orchestrator(triton_url=triton.grpc_url, llm_base_url=llm.url) as running,
+            httpx.AsyncClient(base_url=running.url, trust_env=False, timeout=30) as http,
+            a_browser() as browser,
+        ):
+            session = {"type": "realtime", "tools": [tool]}
+            name = (await http.post("/sessions", json={"session": session})).json()["session_id"]
+            answer = await http.post(f"/sessions/{name}/chat", json={"message": "What time is it?"})
+            assert answer.json()["response"] == "It is five."
+            assert "tools" not in llm.requests[-1]
+            offered = await http.post(f"/sessions/{name}/offer", json={"sdp": await browser.offer()})
+            await browser.accept(offered.json()["sdp"])
+            await browser.next("session.created")
+            await http.post(f"/sessions/{name}/chat", json={"message": "And now?"})
+            assert [each["function"]["name"] for each in llm.requests[-1]["tools"]] == ["weather"]
+            await http.delete(f"/sessions/{name}")
 
 
 async def test_a_refused_offer_leaves_no_session_and_no_task(running: RunningOrchestrator) -> None:

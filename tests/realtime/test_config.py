@@ -2,19 +2,19 @@
 
 import dataclasses
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from openai.types.realtime import RealtimeResponseCreateParams
 
 from orchestrator.config import SessionConfig, TurnDetection
 from orchestrator.errors import InvalidRequestError
-from orchestrator.realtime.config import parse_session, session_to_wire, updated
-
-TOOL = {"type": "function", "name": "weather", "parameters": {"type": "object", "properties": {}}}
+from orchestrator.realtime.config import for_response, parse_session, session_to_wire, updated
 
 
 def update(config: SessionConfig | None = None, **session: Any) -> SessionConfig:
-    return updated(config or SessionConfig(), parse_session({"type": "realtime", **session}))
+    return updated(config or SessionConfig(), parse_session({"type": "realtime", **session}), calls_functions=True)
 
 
 def audio_in(**fields: Any) -> dict[str, Any]:
@@ -105,25 +105,17 @@ def test_what_cannot_be_had_is_refused_by_name(session: dict[str, Any], param: s
 
 
 @pytest.mark.parametrize(
-    ("session", "param"),
+    ("session", "name"),
     [
-        ({"tools": [TOOL], "tool_choice": {"type": "function", "name": "weather"}}, "session.tools"),
-        ({"tools": [{"type": "of_tomorrow"}]}, "session.tools"),
-        ({"prompt": {"id": "pmpt_1", "version": "2", "variables": {"name": "Ann"}}}, "session.prompt"),
-        (
-            audio_in(turn_detection={"type": "server_vad", "threshold": 0.7, "idle_timeout_ms": 6000}),
-            "session.audio.input.turn_detection.idle_timeout_ms",
-        ),
+        ({"tools": [{"type": "of_tomorrow"}]}, "session_mcp"),
+        ({"prompt": {"id": "pmpt_1", "version": "2", "variables": {"name": "Ann"}}}, "session_prompt"),
     ],
 )
-def test_what_there_is_not_is_gone_without_and_the_rest_has_its_effect(session: dict[str, Any], param: str) -> None:
+def test_what_there_is_not_is_gone_without_and_the_rest_has_its_effect(session: dict[str, Any], name: str) -> None:
     config = update(SessionConfig(), instructions="Be brief.", **session)
-    assert (config.instructions, config.without) == ("Be brief.", (param,))
-    assert config.turn_detection is not None
-    assert config.turn_detection.threshold == (0.7 if "audio" in session else 0.5)
+    assert (config.instructions, config.without) == ("Be brief.", (name,))
     shown = json.loads(session_to_wire(config, "rtc_1").model_dump_json(exclude_unset=True))
     assert (shown["tools"], shown["tool_choice"]) == ([], "auto")
-    assert shown["audio"]["input"]["turn_detection"]["idle_timeout_ms"] is None
     assert update(config, instructions="Be kind.").without == ()
 
 
@@ -136,7 +128,6 @@ def test_what_there_is_not_is_gone_without_and_the_rest_has_its_effect(session: 
         {"tracing": {"workflow_name": 1}},
         {"tracing": "of tomorrow"},
         {"truncation": "of tomorrow"},
-        {"tool_choice": "of tomorrow"},
         {"parallel_tool_calls": "of tomorrow"},
         {"tools": None},
         {"tools": []},
@@ -171,6 +162,39 @@ def test_what_does_no_harm_is_accepted_and_shown_as_off() -> None:
 )
 def test_what_is_shown_can_be_sent_back_and_changes_nothing(config: SessionConfig) -> None:
     shown = json.loads(session_to_wire(config, "rtc_1").model_dump_json(exclude_unset=True))
-    assert updated(config, parse_session(shown)) == config
+    assert update(config, **shown) == config
     rest = dataclasses.replace(config, instructions="another", speed=1.5, voice="other")
-    assert updated(rest, parse_session(shown)) == config
+    assert update(rest, **shown) == config
+
+
+def test_a_silence_after_which_the_agent_speaks_up_is_set_kept_and_switched_off() -> None:
+    config = update(SessionConfig(), **audio_in(turn_detection={"type": "server_vad", "idle_timeout_ms": 6_000}))
+    kept = update(config, **audio_in(turn_detection={"type": "server_vad", "threshold": 0.7}))
+    assert kept.turn_detection == TurnDetection(idle_timeout_ms=6_000, threshold=0.7)
+    shown = json.loads(session_to_wire(kept, "rtc_1").model_dump_json(exclude_unset=True))
+    assert shown["audio"]["input"]["turn_detection"]["idle_timeout_ms"] == 6_000
+    off = update(kept, **audio_in(turn_detection={"type": "server_vad", "idle_timeout_ms": None}))
+    assert off.turn_detection == TurnDetection(threshold=0.7)
+
+
+@pytest.mark.parametrize("timeout_ms", [4_999, 30_001])
+def test_a_silence_that_is_too_short_or_too_long_is_refused(timeout_ms: int) -> None:
+    wrong = audio_in(turn_detection={"type": "server_vad", "idle_timeout_ms": timeout_ms})
+    assert refused(**wrong).param == "session.audio.input.turn_detection.idle_timeout_ms"
+
+
+def test_a_response_has_what_it_gives_and_all_else_from_the_session() -> None:
+    session = SessionConfig(instructions="Be brief.", voice="slt", max_output_tokens=300, without=("session_mcp",))
+
+    def response(**fields: Any) -> SessionConfig:
+        return for_response(session, RealtimeResponseCreateParams.model_validate(fields), calls_functions=True)
+
+    assert response() == session
+    assert response().without == ()
+    other = response(
+        instructions="", output_modalities=["text"], max_output_tokens=50, audio={"output": {"voice": "kal"}}
+    )
+    assert other == replace(session, instructions="", modality="text", max_output_tokens=50, voice="kal")
+    assert response(max_output_tokens="inf").max_output_tokens is None
+    assert response(audio={"output": {"voice": "alloy"}}).voice is None
+    assert response(audio={"output": {"voice": {"id": "voice_1"}}}).voice is None

@@ -2,85 +2,22 @@
 
 import asyncio
 import base64
-import json
-import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from orchestrator.config import SessionConfig
-from orchestrator.models import Models
-from orchestrator.realtime.dispatch import MAX_AUDIO_END_MS, Dispatcher
-from orchestrator.realtime.events import ServerEvents
-from orchestrator.session import Session
-from orchestrator.triton.asr import TritonAsr
-from orchestrator.triton.client import TritonClient
-from orchestrator.triton.llm import TritonLlm
-from orchestrator.triton.prompt import ChatTemplate
-from orchestrator.triton.tts import TritonTts
-from orchestrator.vad import VoiceDetector
-from orchestrator.webrtc.playout import Playout
-
-NO_TRITON = "127.0.0.1:1"
-TOOL = {"type": "function", "name": "weather", "parameters": {"type": "object", "properties": {}}}
-
-
-class Conversation:
-    """A session with its wire, without a transport."""
-
-    def __init__(self, triton: TritonClient, *, with_audio: bool) -> None:
-        self.sent: list[dict[str, Any]] = []
-        self.news = asyncio.Event()
-        config = SessionConfig()
-        events = ServerEvents("sess_1", config, self._emit, with_audio=with_audio)
-        playout = Playout(on_started=self._nothing, on_finished=self._nothing)
-        models = Models(TritonAsr(triton), TritonLlm(triton, ChatTemplate()), TritonTts(triton))
-        self.session = Session(
-            "sess_1", models=models, detector=VoiceDetector(), config=config, output=playout, notify=events.tell
-        )
-        self._dispatcher = Dispatcher(self.session, events, with_audio=with_audio)
-
-    def send(self, kind: str, **fields: Any) -> list[dict[str, Any]]:
-        """Send an event; returns what was answered at once."""
-        before = len(self.sent)
-        self._dispatcher.receive(json.dumps({"type": kind, "event_id": "mine", **fields}))
-        return self.sent[before:]
-
-    def refused(self, kind: str, **fields: Any) -> dict[str, Any]:
-        (answer,) = self.send(kind, **fields)
-        assert answer["type"] == "error"
-        error: dict[str, Any] = answer["error"]
-        assert error["event_id"] == "mine"
-        assert error["type"] == "invalid_request_error"
-        return error
-
-    def _emit(self, text: str) -> None:
-        self.sent.append(json.loads(text))
-        self.news.set()
-
-    def _nothing(self, turn: int) -> None:
-        """No frame is ever taken."""
+from orchestrator.realtime.dispatch import MAX_AUDIO_END_MS
+from tests.realtime.conversing import Conversation, conversing, message
 
 
 @pytest.fixture(params=[False], ids=["webrtc"])
 async def talk(request: pytest.FixtureRequest) -> AsyncIterator[Conversation]:
-    triton = TritonClient(NO_TRITON)
-    conversation = Conversation(triton, with_audio=request.param)
-    running = asyncio.create_task(conversation.session.run())
-    await asyncio.sleep(0)
-    yield conversation
-    conversation.session.close("The test is over.")
-    await running
-    await triton.close()
+    async with conversing(with_audio=request.param) as conversation:
+        yield conversation
 
 
 over_websocket = pytest.mark.parametrize("talk", [True], indirect=True, ids=["websocket"])
-
-
-def message(text: str, role: str = "user", **fields: Any) -> dict[str, Any]:
-    kind = "output_text" if role == "assistant" else "input_text"
-    return {"type": "message", "role": role, "content": [{"type": kind, "text": text}], **fields}
 
 
 async def test_items_are_added_shown_and_deleted(talk: Conversation) -> None:
@@ -110,7 +47,8 @@ async def test_an_item_without_an_id_gets_one(talk: Conversation) -> None:
         (message("Hello", id="x" * 65), "item.id"),
         ({"type": "message", "role": "user", "content": [{"type": "input_audio", "audio": ""}]}, "item.content[0]"),
         ({"type": "message", "role": "user", "content": [{"type": "input_image", "image_url": ""}]}, "item.content[0]"),
-        ({"type": "function_call_output", "call_id": "c", "output": "o"}, "item.type"),
+        ({"type": "function_call_output", "call_id": "c", "output": "o"}, "item.call_id"),
+        ({"type": "mcp_approval_response", "id": "i", "approval_request_id": "a", "approve": True}, "item.type"),
     ],
 )
 async def test_items_that_no_conversation_here_can_hold_are_refused(
@@ -173,35 +111,15 @@ async def test_the_session_is_updated_or_stays_as_it_was(talk: Conversation) -> 
     assert talk.session.config == before
 
 
-async def test_a_session_with_tools_is_updated_and_the_client_told_that_there_are_none(
-    talk: Conversation, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.INFO, "orchestrator.realtime")
-    session = {"type": "realtime", "instructions": "Be brief.", "tools": [TOOL], "tool_choice": "auto"}
-    updated, notice = talk.send("session.update", session=session)
-    assert (updated["type"], updated["session"]["tools"]) == ("session.updated", [])
-    assert talk.session.config.instructions == "Be brief."
-    assert (notice["type"], notice["param"]) == ("goassist.notice", "session.tools")
-    assert "tools are not supported" in notice["message"]
-    assert [record.__dict__["param"] for record in caplog.records] == ["session.tools"]
-    assert len(talk.send("session.update", session={"type": "realtime", "instructions": "Be kind."})) == 1
-
-
-async def test_a_response_with_tools_is_made_and_the_client_told_that_there_are_none(talk: Conversation) -> None:
-    talk.send("conversation.item.create", item=message("Hello"))
-    sent = talk.send("response.create", response={"tools": [TOOL], "tool_choice": "required"})
-    assert [event["param"] for event in sent if event["type"] == "goassist.notice"] == ["response.tools"]
-    assert not [event for event in sent if event["type"] == "error"]
-    assert talk.session.state.value == "thinking"
-
-
 @pytest.mark.parametrize(
     ("response", "param"),
     [
         ({"conversation": "none"}, "response.conversation"),
         ({"input": [message("Hello")]}, "response.input"),
-        ({"max_output_tokens": 5}, "response.max_output_tokens"),
+        ({"max_output_tokens": 5_000}, "response.max_output_tokens"),
+        ({"audio": {"output": {"format": {"type": "audio/pcmu"}}}}, "response.audio.output.format"),
         ({"output_modalities": ["text", "smell"]}, "response.output_modalities[1]"),
+        ({"metadata": {"a": 3}}, "response.metadata.a"),
         ({"instructions": "x" * 40_000}, "response.instructions"),
     ],
 )

@@ -1,59 +1,15 @@
 """What a session tells arrives as the events that the Realtime API documents, in its order."""
 
-import base64
-import json
 import time
 from typing import Any, get_args
 
-import numpy as np
 import pytest
-from openai.types.realtime import RealtimeServerEvent
-from pydantic import TypeAdapter
 
 from orchestrator import notifications as told
 from orchestrator.config import SessionConfig
-from orchestrator.core.history import Item, Modality
+from orchestrator.core.history import Item
 from orchestrator.errors import BackendUnavailableError, InvalidRequestError
-from orchestrator.realtime.events import ServerEvents
-
-ADAPTER: TypeAdapter[Any] = TypeAdapter(RealtimeServerEvent)
-USER, AGENT, RESPONSE = "item_1u", "item_1a", "resp_1"
-
-
-class Wire:
-    """Collects what is sent, and holds each event of the API against the API's own types."""
-
-    def __init__(self, *, with_audio: bool = False, extensions: bool = True) -> None:
-        self.sent: list[dict[str, Any]] = []
-        self.events = ServerEvents(
-            "rtc_42", SessionConfig(voice="slt"), self._emit, with_audio=with_audio, extensions=extensions
-        )
-
-    def _emit(self, text: str) -> None:
-        event = json.loads(text)
-        if not event["type"].startswith("goassist."):
-            assert ADAPTER.validate_python(event, strict=True).type == event["type"]
-        self.sent.append(event)
-
-    def tell(self, *notifications: told.Notification) -> None:
-        for notification in notifications:
-            self.events.tell(notification)
-
-    @property
-    def types(self) -> list[str]:
-        return [event["type"] for event in self.sent]
-
-    def one(self, kind: str) -> dict[str, Any]:
-        (event,) = [event for event in self.sent if event["type"] == kind]
-        return event
-
-
-def begin(modality: Modality = "audio") -> told.ResponseStarted:
-    return told.ResponseStarted(RESPONSE, AGENT, USER, modality)
-
-
-def finish(status: told.ResponseStatus = "completed", **fields: Any) -> told.ResponseFinished:
-    return told.ResponseFinished(RESPONSE, AGENT, status, "It is noon.", 30, 5, **fields)
+from tests.realtime.wire import AGENT, RESPONSE, USER, Wire, begin, called, finish
 
 
 @pytest.fixture
@@ -65,69 +21,14 @@ def test_every_notification_has_its_events_or_is_known_to_have_none(wire: Wire) 
     assert set(wire.events._tellers) == set(get_args(told.Notification))
 
 
-async def test_a_spoken_answer_has_the_documented_events_in_the_documented_order(wire: Wire) -> None:
-    text = [told.ResponseText(RESPONSE, AGENT, delta) for delta in ("It is", " noon.")]
-    wire.tell(begin(), text[0], told.OutputAudioStarted(RESPONSE), text[1], finish(), told.OutputAudioStopped(RESPONSE))
-    assert wire.types == [
-        "response.created",
-        "rate_limits.updated",
-        "response.output_item.added",
-        "conversation.item.added",
-        "response.content_part.added",
-        "response.output_audio_transcript.delta",
-        "output_audio_buffer.started",
-        "response.output_audio_transcript.delta",
-        "response.output_audio.done",
-        "response.output_audio_transcript.done",
-        "response.content_part.done",
-        "response.output_item.done",
-        "conversation.item.done",
-        "response.done",
-        "output_audio_buffer.stopped",
-    ]
-    assert wire.one("conversation.item.added")["item"]["content"] == []
-    assert wire.one("conversation.item.added")["previous_item_id"] == USER
-    assert wire.one("response.output_audio_transcript.done")["transcript"] == "It is noon."
-    done = wire.one("response.done")["response"]
-    assert done["status"] == "completed"
-    assert done["usage"]["total_tokens"] == 35
-    assert done["audio"]["output"]["voice"] == "slt"
-    (item,) = done["output"]
-    assert item["content"] == [{"type": "output_audio", "transcript": "It is noon."}]
-    assert item["status"] == "completed"
-
-
-def test_a_written_answer_has_text_events_and_none_of_sound(wire: Wire) -> None:
-    wire.tell(begin("text"), told.ResponseText(RESPONSE, AGENT, "It is noon."), finish())
-    assert wire.types[5:] == [
-        "response.output_text.delta",
-        "response.output_text.done",
-        "response.content_part.done",
-        "response.output_item.done",
-        "conversation.item.done",
-        "response.done",
-    ]
-    assert wire.one("response.content_part.added")["part"] == {"type": "text", "text": ""}
-    assert wire.one("response.done")["response"]["output_modalities"] == ["text"]
-
-
-def test_an_interrupted_answer_says_who_interrupted_it_and_stays_incomplete(wire: Wire) -> None:
-    wire.tell(begin(), finish("cancelled", reason="turn_detected"), told.OutputAudioCleared(RESPONSE))
-    wire.tell(told.ItemTruncated(AGENT, 640, "It is"))
-    done = wire.one("response.done")["response"]
-    assert done["status_details"] == {"type": "cancelled", "reason": "turn_detected"}
-    assert done["output"][0]["status"] == "incomplete"
-    assert wire.types[-2:] == ["output_audio_buffer.cleared", "conversation.item.truncated"]
-    assert wire.sent[-1]["audio_end_ms"] == 640
-    assert wire.sent[-1]["transcript"] == "It is"
-
-
-def test_a_failed_answer_says_why(wire: Wire) -> None:
-    wire.tell(begin(), finish("failed", error_code="backend_unavailable", error_message="Triton was lost"))
-    error = wire.one("response.done")["response"]["status_details"]["error"]
-    assert error == {"type": "server_error", "code": "backend_unavailable", "message": "Triton was lost"}
-    wire.tell(told.Failed("backend_unavailable", "Triton was lost", "server_error", response_id=RESPONSE))
-    assert wire.types[-1] == "response.done", "which has said so"
+def test_a_call_that_a_client_adds_is_an_item_like_others(wire: Wire) -> None:
+    wire.tell(told.ItemAdded(called().item, USER, done=True))
+    wire.tell(told.ItemAdded(Item("item_x", "tool", "", call_id="call_1"), "item_1f1", done=True))
+    assert wire.types == ["conversation.item.added", "conversation.item.done"] * 2
+    assert [event["item"]["type"] for event in wire.sent[1::2]] == ["function_call", "function_call_output"]
+    assert [event["item"]["call_id"] for event in wire.sent] == ["call_1"] * 4
+    wire.events.item_retrieved(called().item)
+    assert wire.sent[-1]["item"]["arguments"] == '{"city": "Paris"}'
 
 
 def test_an_utterance_goes_from_speech_to_its_transcript(wire: Wire) -> None:
@@ -155,6 +56,13 @@ def test_an_utterance_goes_from_speech_to_its_transcript(wire: Wire) -> None:
     assert added["content"] == [{"type": "input_audio", "transcript": None}]
     assert done["content"] == [{"type": "input_audio", "transcript": "what time is it"}]
     assert added["status"] == done["status"] == "completed"
+
+
+def test_a_silence_that_lasts_is_told_with_its_place_in_the_users_sound(wire: Wire) -> None:
+    wire.tell(told.TimeoutTriggered(USER, 4000, 10_000))
+    (event,) = wire.sent
+    assert (event["type"], event["item_id"]) == ("input_audio_buffer.timeout_triggered", USER)
+    assert (event["audio_start_ms"], event["audio_end_ms"]) == (4000, 10_000)
 
 
 def test_words_that_are_lost_are_told_of_their_item(wire: Wire) -> None:
@@ -191,30 +99,6 @@ def test_utterances_without_words_leave_nothing_behind(wire: Wire) -> None:
     for number in range(100):
         wire.tell(told.TranscriptPartial(f"item_{number}u", "uh", 2))
     assert len(wire.events._transcribed) < 10
-
-
-@pytest.mark.parametrize("sample_rate", [24_000, 16_000, 22_050])
-def test_over_a_websocket_the_sound_goes_out_at_24_khz_and_whole(sample_rate: int) -> None:
-    wire = Wire(with_audio=True)
-    seconds = np.arange(sample_rate) / sample_rate
-    tone = (10_000 * np.sin(2 * np.pi * 440 * seconds)).astype("<i2").tobytes()
-    wire.tell(begin())
-    for start in range(0, len(tone), 3200):
-        wire.tell(told.ResponseAudio(RESPONSE, AGENT, tone[start : start + 3200], sample_rate))
-    wire.tell(told.OutputAudioStarted(RESPONSE), finish(), told.OutputAudioStopped(RESPONSE))
-    deltas = [e["delta"] for e in wire.sent if e["type"] == "response.output_audio.delta"]
-    heard = np.frombuffer(b"".join(base64.b64decode(delta) for delta in deltas), "<i2").astype(float)
-    assert abs(len(heard) - 24_000) <= 2
-    spectrum = np.abs(np.fft.rfft(heard[:23_900] * np.hanning(23_900)))
-    assert np.argmax(spectrum) * 24_000 / 23_900 == pytest.approx(440, abs=2)
-    assert not [kind for kind in wire.types if kind.startswith("output_audio_buffer")]
-    last_sound = len(wire.types) - 1 - wire.types[::-1].index("response.output_audio.delta")
-    assert last_sound < wire.types.index("response.output_audio.done")
-
-
-def test_over_webrtc_sound_is_no_event(wire: Wire) -> None:
-    wire.tell(begin(), told.ResponseAudio(RESPONSE, AGENT, b"\0" * 640, 16_000), finish())
-    assert "response.output_audio.delta" not in wire.types
 
 
 def test_the_session_is_shown_whole(wire: Wire) -> None:

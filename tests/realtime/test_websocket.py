@@ -18,6 +18,7 @@ from orchestrator.realtime.call import Call
 from orchestrator.realtime.websocket import MAX_WAITING_EVENTS
 from orchestrator.webrtc.resample import Resampler
 from tests.end_to_end.conftest import AUDIO
+from tests.servers.openai_server import run_openai_server
 from tests.servers.orchestrator import RunningOrchestrator, run_orchestrator
 from tests.servers.triton import RunningTriton
 
@@ -92,6 +93,39 @@ async def test_push_to_talk_answers_when_it_is_asked_to(openai_client: AsyncOpen
         types = [event.type for event in events]
         assert types.index("input_audio_buffer.committed") < types.index("response.created")
         assert "goassist" in events[-1].response.output[0].content[0].text.lower()
+
+
+async def test_a_function_is_called_run_and_answered_with(triton: RunningTriton) -> None:
+    tool = {"type": "function", "name": "get_temperature", "parameters": {"type": "object", "properties": {}}}
+    question = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "How warm is it?"}]}
+    made = {"index": 0, "id": "call_1", "function": {"name": "get_temperature", "arguments": '{"city": "Paris"}'}}
+    with run_openai_server() as llm:
+        llm.words, llm.calls = ["Let me", " see."], [made]
+        async with (
+            run_orchestrator(triton_url=triton.grpc_url, llm_base_url=llm.url) as running,
+            AsyncOpenAI(websocket_base_url=running.url.replace("http", "ws") + "/v1", api_key="none") as client,
+            client.realtime.connect(model="goassist") as connection,
+        ):
+            await connection.session.update(session={"type": "realtime", "tools": [tool]})  # type: ignore[list-item]
+            await connection.conversation.item.create(item=question)  # type: ignore[arg-type]
+            await connection.response.create()
+            call = (await until(connection, "response.function_call_arguments.done"))[-1]
+            assert (call.name, json.loads(call.arguments), call.output_index) == (
+                "get_temperature", {"city": "Paris"}, 1,
+            )  # fmt: skip
+            llm.words, llm.calls = ["21", " degrees."], []
+            # As most clients do, as soon as they know of the call.
+            await connection.conversation.item.create(
+                item={"type": "function_call_output", "call_id": call.call_id, "output": "21"}
+            )
+            await connection.response.create()
+            first = (await until(connection, "response.done"))[-1].response
+            assert [item.type for item in first.output] == ["message", "function_call"]
+            events = await until(connection, "response.done")
+            assert "error" not in [event.type for event in events]
+            assert events[-1].response.output[0].content[0].transcript == "21 degrees."
+            told = [message for message in llm.requests[-1]["messages"] if message["role"] == "tool"]
+            assert [(each["tool_call_id"], each["content"]) for each in told] == [(call.call_id, "21")]
 
 
 async def test_a_message_that_is_no_event_is_answered_and_the_call_goes_on(running: RunningOrchestrator) -> None:

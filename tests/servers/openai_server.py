@@ -14,16 +14,31 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
 Fault = Literal[
-    "none", "unauthorized", "bad request", "overloaded", "cut", "error event", "garbage", "stall", "no model"
+    "none",
+    "unauthorized",
+    "bad request",
+    "overloaded",
+    "cut",
+    "error event",
+    "garbage",
+    "stall",
+    "no model",
+    "no tools",
 ]
+NO_TOOLS = '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set'  # vLLM's words
 
 
 @dataclass(slots=True)
 class OpenAiServer:
-    """What the server saw and how it misbehaves. `aborted` is set when a client goes away in mid-answer."""
+    """What the server saw and how it misbehaves. `aborted` is set when a client goes away in mid-answer.
+
+    `calls` are pieces of tool calls, which it streams behind the words, each in a delta of its own.
+    """
 
     url: str
     words: list[str] = field(default_factory=lambda: ["It", " is", " five", "."])
+    calls: list[dict[str, Any]] = field(default_factory=list)
+    finish_reason: str = "stop"
     interval_s: float = 0.0
     fault: Fault = "none"
     requests: list[dict[str, Any]] = field(default_factory=list)
@@ -59,6 +74,9 @@ def _app(state: OpenAiServer) -> FastAPI:
         refusal = {"unauthorized": 401, "bad request": 400, "overloaded": 503}.get(state.fault)
         if refusal:
             return JSONResponse({"error": {"message": f"told to be {state.fault}"}}, refusal)
+        if state.fault == "no tools" and "tools" in state.requests[-1]:
+            error = {"message": NO_TOOLS, "type": "BadRequestError", "param": None, "code": 400}
+            return JSONResponse({"error": error}, 400)
         return StreamingResponse(_answer(state), media_type="text/event-stream")
 
     return app
@@ -80,7 +98,9 @@ async def _answer(state: OpenAiServer) -> AsyncGenerator[str, None]:
                 yield "data: <html>\n\n"
             yield _chunk({"content": word})
             await asyncio.sleep(state.interval_s)
-        yield _chunk({}, finish_reason="stop")
+        for piece in state.calls:
+            yield _chunk({"tool_calls": [piece]})
+        yield _chunk({}, finish_reason=state.finish_reason)
         usage = {"prompt_tokens": 11, "completion_tokens": len(state.words), "total_tokens": 11 + len(state.words)}
         yield f"data: {json.dumps(_body([]) | {'usage': usage})}\n\n"
         complete = True
@@ -90,7 +110,7 @@ async def _answer(state: OpenAiServer) -> AsyncGenerator[str, None]:
             state.aborted.set()
 
 
-def _chunk(delta: dict[str, str], finish_reason: str | None = None) -> str:
+def _chunk(delta: dict[str, Any], finish_reason: str | None = None) -> str:
     return f"data: {json.dumps(_body([{'index': 0, 'delta': delta, 'finish_reason': finish_reason}]))}\n\n"
 
 

@@ -1,22 +1,34 @@
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
+from google.protobuf import text_format
+from tritonclient.grpc.model_config_pb2 import ModelConfig
 
+from orchestrator.core.context import PROMPT_TOKENS
+from orchestrator.core.functions import NO_FUNCTIONS, Function, FunctionCall, Functions
 from orchestrator.core.history import Message
 from orchestrator.errors import BackendRejectedError, BackendUnavailableError, InvalidRequestError
 from orchestrator.triton.client import TritonClient
 from orchestrator.triton.llm import TritonLlm
 from orchestrator.triton.prompt import ChatTemplate
-from tests.servers.triton import RunningTriton
+from tests.servers.recording_triton import run_recording_triton
+from tests.servers.triton import TEST_MODELS, RunningTriton
 from tests.triton.metrics import settled_metric, until_metric
 
 NAME = [Message("system", "Your name is Ada."), Message("user", "What is your name?")]
 STORY = [Message("user", "Tell me a story.")]
+CALLING = Path(__file__).with_name("calling.jinja").read_text()
+OFFERED = (Function("get_weather", "Tell the weather.", {"type": "object"}), Function("stop"))
+FUNCTIONS = Functions(OFFERED)
+WEATHER = ["<tool_call>", "\n", '{"name": "get_', 'weather", "arguments": {"ci', 'ty": "Oslo"}}', "\n", "</tool_call>"]
+OSLO = ("get_weather", '{"city": "Oslo"}')
 CANCELLED = "goassist_llm_cancelled_total"
 
 
@@ -30,6 +42,25 @@ async def client(triton: RunningTriton) -> AsyncIterator[TritonClient]:
 @pytest.fixture
 def llm(client: TritonClient) -> TritonLlm:
     return TritonLlm(client, ChatTemplate())
+
+
+@pytest.fixture
+def caller(client: TritonClient) -> TritonLlm:
+    """A model that calls functions: it writes what the last message asks for; see `asking_for`."""
+    return TritonLlm(client, ChatTemplate(CALLING), model="scripted")
+
+
+def asking_for(*pieces: str) -> list[Message]:
+    """A chat that the scripted model answers with these tokens."""
+    return [Message("user", json.dumps(pieces).replace("<", r"\u003c"))]
+
+
+async def read(
+    llm: TritonLlm, *pieces: str, max_tokens: int | None = None, functions: Functions = FUNCTIONS
+) -> list[str | tuple[str, str]]:
+    """Texts, and the names and arguments of calls, as they come."""
+    generation = llm.generate(asking_for(*pieces), max_tokens=max_tokens, temperature=0, functions=functions)
+    return [(got.name, got.arguments) if isinstance(got, FunctionCall) else got async for got in generation]
 
 
 async def answer(llm: TritonLlm, messages: list[Message], max_tokens: int | None = None) -> str:
@@ -199,3 +230,113 @@ async def test_bad_input_is_answered_with_what_is_wrong_and_the_next_request_wor
 async def test_any_text_has_an_answer(client: TritonClient, text: str) -> None:
     (response,) = await raw(client, text_input=text, exclude_input_in_output=True)
     assert response["text_output"][0]
+
+
+def test_only_a_model_whose_template_takes_functions_calls_them(client: TritonClient) -> None:
+    assert TritonLlm(client, ChatTemplate(CALLING)).calls_functions
+    assert not TritonLlm(client, ChatTemplate()).calls_functions
+
+
+async def test_words_and_calls_come_in_the_order_in_which_they_are_written(caller: TritonLlm) -> None:
+    pieces = ["I", " look.", "\n", *WEATHER, "\n", *WEATHER]
+    assert await read(caller, *pieces) == ["I", " look.", "\n", OSLO, OSLO]
+
+
+async def test_a_call_has_an_id_and_all_tokens_are_counted_whatever_follows(caller: TritonLlm) -> None:
+    generation = caller.generate(
+        asking_for(*WEATHER, "\n", "Done."), max_tokens=None, temperature=0, functions=Functions(OFFERED)
+    )
+    first, second = [got async for got in generation]
+    assert isinstance(first, FunctionCall)
+    assert re.fullmatch(r"call_[0-9a-f]{20}", first.call_id)
+    assert second == "Done."
+    assert (generation.output_tokens, generation.finish_reason) == (9, "stop")
+    assert generation.input_tokens > 50, "the functions are in the prompt"
+
+
+async def test_two_calls_never_have_one_id(caller: TritonLlm) -> None:
+    generation = caller.generate(
+        asking_for(*WEATHER, *WEATHER), max_tokens=None, temperature=0, functions=Functions(OFFERED)
+    )
+    first, second = [got.call_id async for got in generation if isinstance(got, FunctionCall)]
+    assert first != second
+
+
+async def test_without_functions_marks_are_text_like_any_other(caller: TritonLlm) -> None:
+    for none in (NO_FUNCTIONS, Functions(OFFERED, "none")):
+        assert await read(caller, *WEATHER, functions=none) == WEATHER
+
+
+async def test_an_answer_that_has_to_call_is_begun_in_the_prompt(caller: TritonLlm) -> None:
+    assert await read(caller, *WEATHER, functions=Functions(OFFERED, "required")) == [OSLO]
+    assert await read(caller, *WEATHER, functions=Functions(OFFERED, "required", only="get_weather")) == [OSLO]
+    with pytest.raises(BackendRejectedError, match="the answer is begun by '<tool_call>"):
+        await read(caller, "No.", functions=Functions(OFFERED, "required"))
+
+
+async def test_a_call_that_max_tokens_cut_short_is_dropped_and_told_as_length(caller: TritonLlm) -> None:
+    generation = caller.generate(
+        asking_for("Well.", *WEATHER), max_tokens=5, temperature=0, functions=Functions(OFFERED)
+    )
+    assert [got async for got in generation] == ["Well."]
+    assert (generation.output_tokens, generation.finish_reason) == (5, "length")
+
+
+@pytest.mark.parametrize(
+    ("written", "functions", "said"),
+    [
+        ('<tool_call>{"name": "stop", "arguments": ', FUNCTIONS, "cannot be read: it is no JSON object"),
+        ("<tool_call>stop()</tool_call>", FUNCTIONS, "cannot be read: it is no JSON object: 'stop"),
+        ('<tool_call>{"name": "explode"}</tool_call>', FUNCTIONS, "was not offered: 'explode'"),
+        (
+            '<tool_call>\n{"name": "stop", "arguments": {}}</tool_call><tool_call>{"name": "get_weather"}</tool_call>',
+            Functions(OFFERED, "required", only="stop"),
+            "was not offered: 'get_weather'",
+        ),
+    ],
+)
+async def test_a_call_that_nobody_can_make_ends_the_answer_with_the_reason(
+    caller: TritonLlm, written: str, functions: Functions, said: str
+) -> None:
+    with pytest.raises(BackendRejectedError, match="the language model called a function") as caught:
+        await read(caller, written, functions=functions)
+    assert said in str(caught.value)
+    assert await read(caller, *WEATHER) == [OSLO]
+
+
+async def test_an_answer_that_calls_can_be_closed_before_its_end(caller: TritonLlm) -> None:
+    generation = caller.generate(
+        asking_for("One.", *WEATHER), max_tokens=None, temperature=0, functions=Functions(OFFERED)
+    )
+    assert await anext(generation) == "One."
+    await generation.aclose()
+    assert await read(caller, *WEATHER) == [OSLO]
+
+
+async def test_the_tokens_of_functions_and_calls_are_counted(caller: TritonLlm) -> None:
+    long = Functions((Function("get_weather", "word " * 1_000),))
+    plain = caller.count_tokens(NAME)
+    assert caller.count_tokens(NAME, long) > plain + 1_000
+    calls = (FunctionCall("call_1", "get_weather", json.dumps({"city": "Oslo " * 100})),)
+    assert caller.count_tokens([*NAME, Message("assistant", "", calls)]) > plain + 100
+    beyond = Functions((Function("get_weather", "word " * PROMPT_TOKENS),))
+    with pytest.raises(InvalidRequestError, match="the instructions, the functions and the last message have"):
+        caller.generate(NAME, max_tokens=5, temperature=0, functions=beyond)
+
+
+@pytest.mark.parametrize("special", [(), ("<tool_call>", "</tool_call>")])
+async def test_marks_that_are_special_tokens_are_asked_for(special: tuple[str, ...]) -> None:
+    """vLLM leaves special tokens out of its text, and with them what a call is known by."""
+    config = text_format.Parse((TEST_MODELS / "scripted" / "config.pbtxt").read_text(), ModelConfig())
+    async with run_recording_triton(config) as recording:
+        client = TritonClient(recording.url)
+        llm = TritonLlm(client, ChatTemplate(CALLING, control_tokens=special), model="scripted")
+        for functions in (FUNCTIONS, NO_FUNCTIONS):
+            assert [got async for got in llm.generate(STORY, max_tokens=5, temperature=0, functions=functions)]
+        await client.close()
+    calling, answering = (
+        json.loads(request.raw_input_contents[[each.name for each in request.inputs].index("sampling_parameters")][4:])
+        for request in recording.requests
+    )
+    assert answering == {"max_tokens": 5, "temperature": 0}
+    assert calling == answering | ({"skip_special_tokens": False} if special else {})

@@ -1,4 +1,5 @@
 import json
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -27,14 +28,16 @@ ALTERNATING = (
 )
 
 
-def model_folder(folder: Path, template: object = LLAMA) -> Path:
+def model_folder(
+    folder: Path, template: object = LLAMA, *, marks: Sequence[str] = (), corpus: str = "Hello. How are you? Be brief."
+) -> Path:
     """A model's folder with a tokenizer trained on the spot, which begins each text with <s> as Llama's does."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    special = ["<s>", "</s>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"]
+    special = ["<s>", "</s>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>", *marks]
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(vocab_size=400, special_tokens=special, initial_alphabet=alphabet)
-    tokenizer.train_from_iterator(["Hello. How are you? Be brief."] * 20, trainer)
+    trainer = trainers.BpeTrainer(vocab_size=1_000, special_tokens=special, initial_alphabet=alphabet)
+    tokenizer.train_from_iterator([corpus] * 20, trainer)
     tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 0)])
     tokenizer.save(str(folder / "tokenizer.json"))
     config = {"bos_token": {"content": "<s>"}, "eos_token": "</s>", "chat_template": template, "model_max_length": 8192}
