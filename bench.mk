@@ -1,5 +1,5 @@
 # Measurements. What they gave is in docs/benchmarks.md.
-.PHONY: bench bench-server bench-peers bench-cost
+.PHONY: bench bench-server bench-network bench-peers bench-cost
 PORT ?= 8801
 CPU ?= 0
 WORKERS ?= 1
@@ -11,6 +11,10 @@ bench: ## measure latency, CPU and memory under load with stand-in models (BENCH
 bench-server: ## start just what the benchmark measures, for any client (PORT=8801 CPU=0 WORKERS=1)
 	@deploy/setup/environment.sh demo
 	@exec .venv/bin/python -m benchmarks.serve --port $(PORT) --cpu $(CPU) --workers $(WORKERS)
+
+bench-network: ## measure calls over bad networks and from unusual clients, about 3 minutes (BENCH_ARGS="--only loss --check")
+	@deploy/setup/environment.sh demo
+	@.venv/bin/python -m benchmarks.network --port $(PORT) --cpu $(CPU) $(BENCH_ARGS)
 
 bench-peers: ## measure pipecat beside it, with the same stand-ins and callers, and print both and their ratio
 	@deploy/setup/environment.sh demo

@@ -49,11 +49,12 @@ class Results:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """The server's so far: CPU seconds, resident bytes, and how many seconds late its frames were, if it says that."""
+    """The server's so far: CPU seconds, resident bytes; if it says that, how late its frames were, and open files."""
 
     cpu_s: float
     resident: float
     late_s: float | None = None
+    files: int | None = None
 
 
 def arguments() -> argparse.Namespace:
@@ -73,12 +74,12 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-async def usage(http: httpx.AsyncClient, options: argparse.Namespace) -> Usage:
+async def usage(http: httpx.AsyncClient, url: str, api: str = "realtime") -> Usage:
     """What the server has used so far."""
-    if options.api == "offer":
-        stats = (await http.get(f"{options.url}/stats")).json()
+    if api == "offer":
+        stats = (await http.get(f"{url}/stats")).json()
         return Usage(stats["cpu_s"], stats["rss"])
-    text = (await http.get(f"{options.url}/metrics")).text
+    text = (await http.get(f"{url}/metrics")).text
 
     def values(name: str) -> list[float]:
         return [float(value) for value in re.findall(rf"^{name}(?:{{[^}}]*}})? ([0-9.e+-]+)$", text, re.MULTILINE)]
@@ -87,6 +88,7 @@ async def usage(http: httpx.AsyncClient, options: argparse.Namespace) -> Usage:
         sum(values("process_cpu_seconds_total")),
         sum(values("process_resident_memory_bytes")),
         max(values("goassist_frame_lateness_seconds"), default=None),
+        int(sum(values("process_open_fds"))) or None,
     )
 
 
@@ -144,7 +146,7 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
     quiet, results, ticker = silence(), Results(), Ticker()
     random = Random(options.seed)
     async with httpx.AsyncClient(timeout=30) as http:
-        before = await usage(http, options)
+        before = await usage(http, options.url, options.api)
         callers: list[Caller] = []
         connected_s: list[float] = []
         began = time.monotonic()
@@ -172,12 +174,12 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
         unfinished = set(talks)
         while unfinished:
             _, unfinished = await asyncio.wait(unfinished, timeout=USAGE_PERIOD_S)
-            now = await usage(http, options)
+            now = await usage(http, options.url, options.api)
             peak = max(peak, now.resident)
             if now.late_s is not None:
                 lateness_s = max(lateness_s or 0.0, now.late_s)
             own_lateness_s = max(own_lateness_s, ticker.lateness().max_s)
-        after = await usage(http, options)
+        after = await usage(http, options.url, options.api)
         wall_s = time.monotonic() - began
         # A caller who has finished stays on the line until all have: its idle minutes count too.
         minutes = sum(time.monotonic() - start for start in connected_s) / 60

@@ -26,14 +26,44 @@ class Utterance:
 
 def utterance(path: Path) -> Utterance:
     """A file's sound at a normal level, without the silence around it."""
-    samples = _trimmed(_samples(path))
-    tail = _noise(15 * FRAME)
+    samples = spoken(path)
+    tail = noise(15 * FRAME)
     return Utterance(_encoded(np.concatenate([samples, tail])), len(samples) // FRAME)
 
 
 def silence() -> list[bytes]:
     """Payloads of room noise, to be repeated."""
-    return _encoded(_noise((SILENCE_FRAMES + 10) * FRAME))[10:]
+    return _encoded(noise((SILENCE_FRAMES + 10) * FRAME))[10:]
+
+
+def spoken(path: Path) -> npt.NDArray[np.float64]:
+    """A file's sound at 48 kHz and a normal level, in whole frames of 20 ms from the first to the last audible one."""
+    return _trimmed(_samples(path))
+
+
+def noise(count: int) -> npt.NDArray[np.float64]:
+    """So many samples of a quiet room."""
+    return np.random.default_rng(0).standard_normal(count) * ROOM_NOISE
+
+
+def browser_payloads(
+    pcm16_48k: bytes, duration_ms: float = 20, *, application: str = "voip", channels: int = 1, **options: str
+) -> list[bytes]:
+    """Opus payloads as browsers make them: in speech mode and of any length, by the encoder that PyAV has."""
+    encoder = av.CodecContext.create("libopus", "w")
+    assert isinstance(encoder, av.AudioCodecContext)
+    layout = "mono" if channels == 1 else "stereo"
+    encoder.sample_rate, encoder.layout, encoder.format, encoder.bit_rate = RATE, layout, "s16", 32000 * channels
+    encoder.options = {"application": application, "frame_duration": str(duration_ms), **options}
+    encoder.open()
+    sound = np.repeat(np.frombuffer(pcm16_48k, "<i2"), channels)
+    size, payloads = int(duration_ms * RATE / 1000), []
+    for index in range(len(sound) // channels // size):
+        block = sound[index * size * channels : (index + 1) * size * channels]
+        frame = av.AudioFrame.from_ndarray(block[None].copy(), format="s16", layout=layout)
+        frame.sample_rate, frame.pts = RATE, index * size
+        payloads += [bytes(packet) for packet in encoder.encode(frame)]
+    return payloads
 
 
 def _samples(path: Path) -> npt.NDArray[np.float64]:
@@ -50,10 +80,6 @@ def _trimmed(samples: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     level = np.sqrt((frames**2).mean(axis=1))
     loud = np.flatnonzero(level > 0.06 * level.max())
     return frames[loud[0] : loud[-1] + 1].ravel()
-
-
-def _noise(count: int) -> npt.NDArray[np.float64]:
-    return np.random.default_rng(0).standard_normal(count) * ROOM_NOISE
 
 
 def _encoded(samples: npt.NDArray[np.float64]) -> list[bytes]:

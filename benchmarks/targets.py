@@ -107,9 +107,9 @@ TARGETS = (
 )
 
 
-def judged(figures: Figures) -> list[Verdict]:
+def judged(figures: Figures, targets: Sequence[Target] = TARGETS) -> list[Verdict]:
     """Every target beside what was measured."""
-    return [Verdict(target, target.value(figures)) for target in TARGETS]
+    return [Verdict(target, target.value(figures)) for target in targets]
 
 
 def table(verdicts: Sequence[Verdict]) -> str:

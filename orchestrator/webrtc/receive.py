@@ -14,12 +14,14 @@ from orchestrator.webrtc.reorder import ReorderWindow
 SAMPLE_RATE = 16000
 PATIENCE_TICKS = 2  # of 20 ms, after which packets no longer wait for a missing one
 SILENT_TICKS = 6  # that a packet is overdue, after which silence takes its place
+ANNOUNCED_TICKS = 1  # the same where the sender has said that it sends nothing
 MAX_CONCEALED = 5  # lost packets in a row that are concealed; silence stands for more
 MAX_HOLE = rtp.CLOCK_RATE  # a larger jump of the timestamp is a new timeline, not a hole
 
 _UNITS = rtp.CLOCK_RATE // SAMPLE_RATE  # RTP clock units per sample
 _SHORTEST = rtp.CLOCK_RATE // 400  # Opus conceals in steps of 2.5 ms
 _TICK = rtp.CLOCK_RATE // 50
+_NOTHING_FOLLOWS = 2  # bytes at most: an encoder that transmits discontinuously need not send more (opus_encode)
 
 
 @dataclass(slots=True)
@@ -84,6 +86,7 @@ class Receiver:
         self._stream: _Stream | None = None
         self._due: int | None = None  # the timestamp that would follow what was delivered
         self._duration = _TICK  # of the packet received last, in RTP clock units
+        self._patience = SILENT_TICKS
         self._filled = 0  # silence delivered ahead of the packets that have not come, in the same units
         self._quiet_ticks = 0
         self._waited_ticks = 0
@@ -126,8 +129,8 @@ class Receiver:
             return
         self._quiet_ticks += 1
         overdue = self._quiet_ticks - self._duration // _TICK
-        if overdue >= SILENT_TICKS:
-            silence = (SILENT_TICKS if overdue == SILENT_TICKS else 1) * _TICK
+        if overdue >= self._patience:
+            silence = (self._patience if overdue == self._patience else 1) * _TICK
             self._filled += silence
             self._deliver_silence(silence)
 
@@ -168,6 +171,7 @@ class Receiver:
             self.counters.malformed += 1
             sound = self._decoder.conceal(self._duration // _UNITS)
         self._duration = len(sound) // 2 * _UNITS
+        self._patience = ANNOUNCED_TICKS if len(packet.payload) <= _NOTHING_FOLLOWS else SILENT_TICKS
         self._due = packet.timestamp + self._duration & 0xFFFFFFFF
         self._deliver(sound)
 

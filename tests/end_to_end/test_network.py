@@ -6,139 +6,26 @@ end-of-turn model thinks of a voice, and learns about it, is no matter of the ne
 
 import asyncio
 import statistics
-import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import pytest
 
+from benchmarks.conditions import CONDITIONS, NOTHING, Condition
+from benchmarks.network import Outcome, Plan, outcome
+from benchmarks.rough_caller import Form, call, hang_up
 from tests.end_to_end.conftest import AUDIO
-from tests.end_to_end.rough_caller import Fate, Form, RoughCaller, Send, call, hang_up
 from tests.end_to_end.serving import Served, serve
 from tests.end_to_end.stack import eventually
 from tests.servers.triton import RunningTriton
 
 QUESTION = AUDIO / "what_time_is_it.wav"
-ROUGH_S = 6.0  # how long each trouble lasts before the next question
+# As long as a clock that is off by 2 % drifts as far as one that is off by 500 ppm does in 8 minutes.
+PLAN = Plan(turns=3, trouble_s=12.0, listen_s=0.0)
 SLOWER_S = 0.2  # that a turn may be; clocks that drift and are not followed would add more
 ROUNDS = 2
-
-
-def lossy(caller: RoughCaller) -> Fate:
-    """Every fifth packet is lost."""
-
-    def fate(packet: bytes, send: Send) -> None:
-        if caller.chance.random() >= 0.2:
-            send(packet)
-
-    return fate
-
-
-def reordering(caller: RoughCaller) -> Fate:
-    """Every fifth packet is overtaken by the next."""
-    held: list[bytes] = []
-
-    def fate(packet: bytes, send: Send) -> None:
-        if not held and caller.chance.random() < 0.2:
-            held.append(packet)
-            return
-        send(packet)
-        while held:
-            send(held.pop())
-
-    return fate
-
-
-def doubling(caller: RoughCaller) -> Fate:
-    """Every packet comes twice."""
-
-    def fate(packet: bytes, send: Send) -> None:
-        send(packet)
-        send(packet)
-
-    return fate
-
-
-def delaying(caller: RoughCaller) -> Fate:
-    """Every twentieth packet comes 150 ms late."""
-
-    def fate(packet: bytes, send: Send) -> None:
-        if caller.chance.random() < 0.05:
-            asyncio.get_running_loop().call_later(0.15, send, packet)
-        else:
-            send(packet)
-
-    return fate
-
-
-def swallowing(caller: RoughCaller) -> Fate:
-    return lambda packet, send: None
-
-
-Trouble = Callable[[RoughCaller], Awaitable[None]]
-
-
-def for_good(fate: Callable[[RoughCaller], Fate]) -> Trouble:
-    async def trouble(caller: RoughCaller) -> None:
-        caller.fate = fate(caller)
-        await asyncio.sleep(ROUGH_S)
-
-    return trouble
-
-
-async def nothing(caller: RoughCaller) -> None:
-    await asyncio.sleep(ROUGH_S)
-
-
-async def stopped(caller: RoughCaller) -> None:
-    """Nothing is sent for 5 s."""
-    before, caller.fate = caller.fate, swallowing(caller)
-    await asyncio.sleep(5)
-    caller.fate = before
-    await asyncio.sleep(ROUGH_S - 5)
-
-
-async def renegotiated(caller: RoughCaller) -> None:
-    for _ in range(3):
-        assert await caller.offer_again() == 200
-        await asyncio.sleep(ROUGH_S / 3)
-
-
-async def restarting_ice(caller: RoughCaller) -> None:
-    """It is refused, and what there is goes on."""
-    assert await caller.offer_again(restart_ice=True) == 400
-    await asyncio.sleep(ROUGH_S)
-
-
-# A clock that is off by 2 % drifts in these 12 s as far as one that is off by 500 ppm does in 8 minutes.
-CASES: dict[str, tuple[Form, Trouble]] = {
-    "nothing wrong": (Form(), nothing),
-    "20 % lost": (Form(), for_good(lossy)),
-    "reordered": (Form(), for_good(reordering)),
-    "duplicates": (Form(), for_good(doubling)),
-    "late packets": (Form(), for_good(delaying)),
-    "a sender that stops for 5 s": (Form(), stopped),
-    "a fast clock": (Form(pace=0.98), nothing),
-    "a slow clock": (Form(pace=1.02), nothing),
-    "packets of 10 ms": (Form(duration_ms=10), nothing),
-    "packets of 40 ms": (Form(duration_ms=40), nothing),
-    "packets of 60 ms": (Form(duration_ms=60), nothing),
-    "stereo": (Form(channels=2), nothing),
-    "discontinuous transmission": (Form(discontinuous=True), nothing),
-    "renegotiated": (Form(), renegotiated),
-    "an ICE restart": (Form(), restarting_ice),
-}
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """One call: voice to voice before and after the trouble, and the share of the agent's packets that never came."""
-
-    before_s: list[float]
-    after_s: list[float]
-    missing: float
 
 
 @dataclass(frozen=True)
@@ -155,17 +42,13 @@ class Results:
     idle: list[Usage]  # before the first round of calls, and after each
 
 
-async def one(http: httpx.AsyncClient, url: str, number: int, form: Form, trouble: Trouble) -> Outcome:
+async def one(http: httpx.AsyncClient, url: str, number: int, condition: Condition, plan: Plan = PLAN) -> Outcome:
+    """A call of a client that has its form from the start, and is the plain one after the trouble."""
     await asyncio.sleep(0.15 * number)  # people don't speak in step
-    caller, sending = await call(http, url, QUESTION, form)
+    caller, sending = await call(http, url, QUESTION, condition.form)
     try:
         await asyncio.sleep(0.5)
-        began = time.monotonic()
-        before = await caller.converse(2)
-        await trouble(caller)
-        after = await caller.converse(3)
-        assert not sending.done()
-        return Outcome(before, after, caller.frames_missing(began, time.monotonic()))
+        return await outcome(caller, sending, condition, plan)
     finally:
         await hang_up(caller, sending)
 
@@ -194,17 +77,17 @@ async def nobody_calls(served: Served) -> Usage:
 async def all_at_once(served: Served) -> Results:
     limits = httpx.Limits(max_keepalive_connections=0)  # a connection that is kept is no leak
     async with httpx.AsyncClient(trust_env=False, timeout=20, limits=limits) as http:
-        await one(http, served.url, 0, Form(), lambda _: asyncio.sleep(0))  # what is made once is made now
+        await one(http, served.url, 0, CONDITIONS[NOTHING], Plan(1, 0, 0))  # what is made once is made now
         idle = [await nobody_calls(served)]
-        calls = [one(http, served.url, index, *case) for index, case in enumerate(CASES.values())]
+        calls = [one(http, served.url, index, condition) for index, condition in enumerate(CONDITIONS.values())]
         outcomes = await asyncio.gather(*calls, return_exceptions=True)
         idle.append(await nobody_calls(served))
         for _ in range(ROUNDS):
             await asyncio.gather(
-                *[visit(http, served.url, index, form) for index, (form, _) in enumerate(CASES.values())]
+                *[visit(http, served.url, index, each.form) for index, each in enumerate(CONDITIONS.values())]
             )
             idle.append(await nobody_calls(served))
-    return Results(dict(zip(CASES, outcomes, strict=True)), idle)
+    return Results(dict(zip(CONDITIONS, outcomes, strict=True)), idle)
 
 
 @pytest.fixture(scope="module")
@@ -219,19 +102,19 @@ def slower_s(usual_s: float) -> float:
     return max(SLOWER_S, usual_s / 2)
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", CONDITIONS)
 def test_sound_goes_on_every_turn_is_answered_and_delay_does_not_grow(results: Results, case: str) -> None:
-    outcome = results.outcomes[case]
-    if isinstance(outcome, BaseException):
-        raise outcome
+    told = results.outcomes[case]
+    if isinstance(told, BaseException):
+        raise told
     # A machine that is busy with others delays all of the calls, and each of them now and then: what counts is whether
     # the fastest turn of this one stands out. A delay that has grown is in all of them.
     answered = [each for each in results.outcomes.values() if isinstance(each, Outcome)]
-    usual_before = statistics.median(min(each.before_s) for each in answered)
-    usual_after = statistics.median(min(each.after_s) for each in answered)
-    assert min(outcome.before_s) < usual_before + slower_s(usual_before), (outcome, usual_before)
-    assert min(outcome.after_s) < usual_after + slower_s(usual_after), (outcome, usual_after)
-    assert outcome.missing < statistics.median(each.missing for each in answered) + 0.05
+    for phase, turns in told.phases.items():
+        assert turns.missed == 0, (phase, told)
+        usual_s = statistics.median(min(each.phases[phase].took_s) for each in answered)
+        assert min(turns.took_s) < usual_s + slower_s(usual_s), (phase, told, usual_s)
+    assert told.missing < statistics.median(each.missing for each in answered) + 0.05
 
 
 def test_nothing_is_left_of_calls_that_are_over(results: Results) -> None:

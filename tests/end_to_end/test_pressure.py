@@ -15,9 +15,9 @@ from typing import Any
 import httpx
 import pytest
 
+from benchmarks.rough_caller import RoughCaller, call, hang_up
 from orchestrator.webrtc.ticker import CATCH_UP_PERIODS, PERIOD_S
 from tests.end_to_end.conftest import AUDIO
-from tests.end_to_end.rough_caller import RoughCaller, call, hang_up
 from tests.end_to_end.serving import Served, serve
 from tests.end_to_end.stack import eventually
 from tests.servers.triton import RunningTriton

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import av
 import numpy as np
 import numpy.typing as npt
 
@@ -13,26 +12,6 @@ def tone(frequency: float, seconds: float, sample_rate: int, *, amplitude: float
     """A sine, INT16 mono."""
     time_s = start_s + np.arange(round(seconds * sample_rate)) / sample_rate
     return (amplitude * np.sin(2 * np.pi * frequency * time_s)).astype("<i2").tobytes()
-
-
-def encoded(
-    pcm16_48k: bytes, duration_ms: float = 20, *, application: str = "voip", channels: int = 1, **options: str
-) -> list[bytes]:
-    """Payloads as browsers make them, through PyAV."""
-    encoder = av.CodecContext.create("libopus", "w")
-    assert isinstance(encoder, av.AudioCodecContext)
-    layout = "mono" if channels == 1 else "stereo"
-    encoder.sample_rate, encoder.layout, encoder.format, encoder.bit_rate = 48000, layout, "s16", 32000 * channels
-    encoder.options = {"application": application, "frame_duration": str(duration_ms), **options}
-    encoder.open()
-    sound = np.repeat(np.frombuffer(pcm16_48k, "<i2"), channels)
-    size, payloads = int(duration_ms * 48), []
-    for index in range(len(sound) // channels // size):
-        block = sound[index * size * channels : (index + 1) * size * channels]
-        frame = av.AudioFrame.from_ndarray(block[None].copy(), format="s16", layout=layout)
-        frame.sample_rate, frame.pts = 48000, index * size
-        payloads += [bytes(packet) for packet in encoder.encode(frame)]
-    return payloads
 
 
 def samples(pcm16: bytes | bytearray) -> Samples:

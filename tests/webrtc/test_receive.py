@@ -5,10 +5,11 @@ import random
 import numpy as np
 import pytest
 
+from benchmarks.speech import browser_payloads
 from orchestrator.webrtc import rtp
 from orchestrator.webrtc.opus import Encoder
 from orchestrator.webrtc.receive import MAX_CONCEALED, PATIENCE_TICKS, SILENT_TICKS, Receiver
-from tests.webrtc.sound import encoded, level, pitch, purity, samples, tone
+from tests.webrtc.sound import level, pitch, purity, samples, tone
 
 PAYLOAD_TYPE = 111
 
@@ -58,14 +59,14 @@ class Ear:
         return len(self.heard) / 32000
 
 
-TONE = encoded(tone(440, 2.0, 48000))
+TONE = browser_payloads(tone(440, 2.0, 48000))
 
 
 @pytest.mark.parametrize("duration_ms", [2.5, 5, 10, 20, 40, 60])
 @pytest.mark.parametrize("application", ["voip", "lowdelay"])
 def test_packets_of_any_length_give_the_whole_sound(duration_ms: float, application: str) -> None:
     ear, sender = Ear(), Sender(duration_ms)
-    payloads = encoded(tone(440, 1.2, 48000), duration_ms, application=application)
+    payloads = browser_payloads(tone(440, 1.2, 48000), duration_ms, application=application)
     for payload in payloads:
         ear.push(sender.packet(payload))
         ear.tick(round(duration_ms / 20))
@@ -89,7 +90,7 @@ def test_packets_as_long_as_opus_allows_are_not_taken_for_silence() -> None:
 
 def test_stereo_becomes_mono_of_the_same_level() -> None:
     ear, sender = Ear(), Sender()
-    ear.push(*map(sender.packet, encoded(tone(440, 1.0, 48000), channels=2)))
+    ear.push(*map(sender.packet, browser_payloads(tone(440, 1.0, 48000), channels=2)))
     assert ear.seconds == pytest.approx(1.0)
     assert level(ear.sound[3200:]) == pytest.approx(8000 / 2**0.5, rel=0.1)
     assert pitch(ear.sound[3200:], 16000) == pytest.approx(440, abs=3)
@@ -98,7 +99,7 @@ def test_stereo_becomes_mono_of_the_same_level() -> None:
 @pytest.mark.parametrize("fraction", [0.01, 0.05, 0.2])
 def test_every_hole_is_filled_so_that_no_time_is_lost(fraction: float) -> None:
     chance, ear, sender = random.Random(3), Ear(), Sender()
-    payloads, lost = encoded(tone(440, 20.0, 48000)), 0
+    payloads, lost = browser_payloads(tone(440, 20.0, 48000)), 0
     for index, payload in enumerate(payloads):
         packet = sender.packet(payload)
         if 0 < index < len(payloads) - 3 and chance.random() < fraction:
@@ -122,7 +123,7 @@ def test_a_lost_frame_is_what_the_copy_in_the_next_packet_says_and_not_made_up(l
     whole, holed = Ear(), Ear()
     one, other = Sender(), Sender()
     sound = tone(300, 0.4, 48000) + tone(900, 0.3, 48000)
-    for index, payload in enumerate(encoded(sound, fec="1", packet_loss="20")):
+    for index, payload in enumerate(browser_payloads(sound, fec="1", packet_loss="20")):
         whole.push(one.packet(payload))
         packet = other.packet(payload)
         if index not in lost:
@@ -232,6 +233,21 @@ def test_discontinuous_transmission_is_heard_as_silence_of_its_length() -> None:
     assert ear.seconds == pytest.approx(0.5 + 5 * 0.4, abs=0.021)
     assert ear.receiver.counters.concealed == 0
     assert ear.receiver.counters.silence_s == pytest.approx(5 * 0.38, abs=0.021)
+
+
+def test_a_sender_that_says_that_nothing_follows_is_heard_as_silent_at_once() -> None:
+    """libopus ends the sound that it sends in a silence with a single byte (RFC 6716 section 3.1)."""
+    ear, sender = Ear(), Sender()
+    for payload in (*TONE[:25], bytes([TONE[25][0] & 0xFC])):
+        ear.push(sender.packet(payload))
+        ear.tick()
+    ear.tick(10)
+    assert ear.seconds == pytest.approx(0.52 + 0.2, abs=0.021)
+    sender.timestamp += 11 * 960
+    ear.push(sender.packet(TONE[26]))
+    assert ear.seconds == pytest.approx(0.52 + 11 * 0.02 + 0.02, abs=0.021)
+    ear.tick(SILENT_TICKS - 1)  # a stall of the network is no silence
+    assert ear.seconds == pytest.approx(0.52 + 11 * 0.02 + 0.02, abs=0.021)
 
 
 def test_a_timestamp_that_leaps_fills_in_nothing() -> None:
