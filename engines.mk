@@ -18,6 +18,6 @@ bench-models: ## measure what Triton adds to each engine's first chunk, and reco
 	@.venv/bin/python -m benchmarks.model_cost
 	@.venv/bin/python benchmarks/asr.py chunks
 
-bench-gpu: ## measure the engines at full size on an NVIDIA GPU; says so where there is none
+bench-gpu: ## measure the engines at full size on an NVIDIA GPU, under GPU_PYTHON (BENCH_ARGS="--engine whisper")
 	@deploy/setup/environment.sh check
-	@exec .venv/bin/python benchmarks/engines_gpu.py
+	@exec .venv/bin/python benchmarks/engines_gpu.py $(BENCH_ARGS)

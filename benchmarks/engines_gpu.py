@@ -2,7 +2,8 @@
 
 Weights are random and full-size: how long a layer takes does not depend on its numbers, so these figures need no
 download. What depends on them (how long an answer is) is fixed here. Each engine runs in a process of its own under
-GPU_PYTHON, a Python that has the engines' GPU packages, such as that of deploy's Triton image.
+GPU_PYTHON, a Python that has the engines' GPU packages, such as that of deploy's Triton image. Whisper's are those of
+requirements/engines-whisper.txt and cuBLAS, without torch; it takes about four minutes.
 
 `--rehearse ENGINE` runs one with tiny shapes on the CPU, under the Python that runs this: it checks the program, and
 its figures say nothing.
@@ -31,10 +32,6 @@ sys.path.insert(0, str(ROOT))
 ENGINES = ("whisper", "xtts", "vllm")
 LLM_STREAMS = (1, 8, 32, 100)
 LLM_PROMPT_TOKENS, LLM_ANSWER_TOKENS = 500, 60
-ASR_STREAMS = (1, 8, 16, 32, 64, 128)
-ASR_ANSWER_TOKENS = 24
-ASR_PERIOD_S = 0.5
-"""Each stream is decoded again twice a second: a batch that takes longer cannot keep up."""
 TTS_STREAMS = (1, 2, 4, 8)
 TTS_TEXT = "The train to the coast leaves in twenty minutes from platform nine, so there is time for a coffee."
 TTS_ANSWER_TOKENS = 140
@@ -51,66 +48,14 @@ def gpu_name() -> str | None:
     return result.stdout.splitlines()[0].strip() if result.returncode == 0 and result.stdout.strip() else None
 
 
-def p95(values: list[float]) -> float:
-    """The 95th percentile, the largest of fewer than 20 values."""
-    return sorted(values)[max(0, -(-len(values) * 95 // 100) - 1)]
-
-
-# Whisper large-v3-turbo over CTranslate2 --------------------------------------------------------------------------
+# Whisper over CTranslate2 ------------------------------------------------------------------------------------------
 
 
 def whisper(folder: Path, *, tiny: bool) -> Iterator[dict[str, Any]]:
-    """Batches of 30 s windows, a fixed number of tokens each: how many streams a period serves."""
-    import ctranslate2
-    import numpy as np
-    from transformers import WhisperConfig, WhisperForConditionalGeneration
+    """`base` and the shape of large-v3-turbo: calls, batches, the project's engine, streams in real time."""
+    from benchmarks import gpu_whisper
 
-    mels, words = 128, 51_866
-    size: dict[str, int] = {"d_model": 64, "encoder_layers": 2, "decoder_layers": 2} if tiny else {
-        "d_model": 1_280, "encoder_layers": 32, "decoder_layers": 4,
-    }  # fmt: skip
-    heads, inner = (2, 128) if tiny else (20, 5_120)
-    config = WhisperConfig(
-        vocab_size=words, num_mel_bins=mels, encoder_attention_heads=heads, decoder_attention_heads=heads,
-        encoder_ffn_dim=inner, decoder_ffn_dim=inner, **size,
-    )  # fmt: skip
-    source, target = folder / "whisper", folder / "whisper-ct2"
-    WhisperForConditionalGeneration(config).save_pretrained(source)
-    _whisper_tokenizer(source, words)
-    converter = ctranslate2.converters.TransformersConverter(str(source))
-    converter.convert(str(target), quantization="int8" if tiny else "float16")
-    model = ctranslate2.models.Whisper(str(target), device="cpu" if tiny else "cuda")
-    prompt = [50_258, 50_259, 50_360, 50_364]  # start of transcript, English, transcribe, no timestamps
-    for streams in ASR_STREAMS[:2] if tiny else ASR_STREAMS:
-        features = np.random.default_rng(1).standard_normal((streams, mels, 3_000)).astype(np.float32)
-        took: list[float] = []
-        for _ in range(REPEATS + 1):  # the first one warms up
-            begun = time.perf_counter()
-            model.generate(
-                ctranslate2.StorageView.from_array(features),
-                [prompt] * streams,
-                beam_size=1,
-                max_length=len(prompt) + ASR_ANSWER_TOKENS,
-                suppress_tokens=[50_257],  # the end of the text: every answer is as long as the limit
-            )
-            took.append(time.perf_counter() - begun)
-        slowest = p95(took[1:])
-        yield {"streams": streams, "batch_p95_ms": round(1e3 * slowest, 1), "keeps_up": slowest <= ASR_PERIOD_S}
-
-
-def _whisper_tokenizer(folder: Path, words: int) -> None:
-    """A tokenizer of the right size: the converter copies its vocabulary, decoding is not measured."""
-    from tokenizers import Tokenizer, models
-    from transformers import PreTrainedTokenizerFast
-
-    names = {
-        50_257: "<|endoftext|>", 50_258: "<|startoftranscript|>", 50_259: "<|en|>", 50_359: "<|translate|>",
-        50_360: "<|transcribe|>", 50_361: "<|startoflm|>", 50_362: "<|startofprev|>", 50_363: "<|nospeech|>",
-        50_364: "<|notimestamps|>",
-    }  # fmt: skip
-    vocabulary = {names.get(number, f"<{number}>"): number for number in range(words)}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<0>"))
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer).save_pretrained(folder)
+    yield from gpu_whisper.figures(folder, rehearsal=tiny)
 
 
 # XTTS-v2 -----------------------------------------------------------------------------------------------------------
@@ -118,6 +63,7 @@ def _whisper_tokenizer(folder: Path, words: int) -> None:
 
 def xtts(folder: Path, *, tiny: bool) -> Iterator[dict[str, Any]]:
     """Requests side by side: the time to the first chunk, and seconds computed for each second of sound."""
+    from benchmarks.asr import p95
     from engines.xtts import Xtts
     from tests.engines_heavy.tiny import xtts as weights
 
@@ -156,6 +102,7 @@ def xtts(folder: Path, *, tiny: bool) -> Iterator[dict[str, Any]]:
 
 def vllm(folder: Path, *, tiny: bool) -> Iterator[dict[str, Any]]:
     """Answers side by side from prompts that share nothing: the time to the first token, and tokens in all."""
+    from benchmarks.asr import p95
     from engines.vllm_backend.engine import Engine
     from tests.engines_heavy.tiny import qwen2
 
@@ -216,25 +163,32 @@ def measure(engine: str, *, tiny: bool) -> None:
             print(json.dumps({"engine": engine, **figures}), flush=True)
 
 
+def measured_by(python: str, engine: str) -> bool:
+    """Measure one engine in a process of its own; whether that went well."""
+    from benchmarks import gpu_libraries
+
+    with tempfile.TemporaryDirectory(prefix="goassist-bench-") as links:
+        variables = gpu_libraries.environment(python, Path(links)) if engine == "whisper" else None
+        return subprocess.run([python, __file__, "--measure", engine], env=variables, check=False).returncode == 0
+
+
 def main() -> int:
     """Run what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--engine", choices=ENGINES, help="only this one, in this process")
+    parser.add_argument("--engine", choices=ENGINES, action="append", help="only this one, or these")
     parser.add_argument("--rehearse", choices=ENGINES, help="this one with tiny shapes on the CPU")
+    parser.add_argument("--measure", choices=ENGINES, help=argparse.SUPPRESS)  # in this process
     options = parser.parse_args()
-    if options.rehearse:
-        measure(options.rehearse, tiny=True)
+    if options.rehearse or options.measure:
+        measure(options.rehearse or options.measure, tiny=bool(options.rehearse))
         return 0
     gpu = gpu_name()
     if gpu is None:
         print("bench-gpu is skipped: no NVIDIA GPU is here (nvidia-smi finds none).")
         return 0
-    if options.engine:
-        measure(options.engine, tiny=False)
-        return 0
     print(json.dumps({"gpu": gpu}), flush=True)
     python = os.environ.get("GPU_PYTHON", "python3")
-    failed = [name for name in ENGINES if subprocess.run([python, __file__, "--engine", name], check=False).returncode]
+    failed = [engine for engine in options.engine or ENGINES if not measured_by(python, engine)]
     if failed:
         print(f"not measured: {', '.join(failed)}; has {python} (GPU_PYTHON) their packages?", file=sys.stderr)
     return 1 if failed else 0

@@ -22,6 +22,7 @@ from engines.whisper_utterance import Utterance
 
 LOGGER = logging.getLogger(__name__)
 QUICK_S = 0.16  # callers send a piece so often
+PARTIALS_S = 0.25  # a call of partial results takes no longer than this, since whoever ends meanwhile waits for it
 CLOSE_TIMEOUT_S = 5.0
 
 
@@ -50,10 +51,13 @@ class FasterWhisper:
         self._changed = threading.Condition()
         self._waiting: dict[int, Utterance] = {}
         self._closing = False
-        for _ in range(2):  # the first call takes longer
-            started_at = time.monotonic()
-            whisper.decode([Window(bytes(BYTES_PER_S))])
+        # The first call takes longer: many seconds on a GPU for which CTranslate2 has no kernels. Those for times
+        # of words are among them, hence a word.
+        whisper.decode([Window(bytes(BYTES_PER_S), prefix=whisper.hotword_tokens("hello")[1:], timed=True)])
+        started_at = time.monotonic()
+        whisper.decode([Window(bytes(BYTES_PER_S))])
         self._call_s = time.monotonic() - started_at
+        self._room = 1  # partial results that fit into a call of PARTIALS_S, by what the latest calls took
         self._thread = threading.Thread(target=self._run, name="whisper", daemon=True)
         self._thread.start()
 
@@ -113,7 +117,7 @@ class FasterWhisper:
             for piece in pieces:
                 utterance = piece.utterance
                 utterance.hear(piece.pcm16_16k)
-                wait = piece.ask is not Ask.PARTIAL or self._call_s <= QUICK_S
+                wait = piece.ask is not Ask.PARTIAL or self._quick()
                 if wait or utterance.waiting or utterance.held:
                     utterance.waiting.append(piece)
                 else:
@@ -158,20 +162,30 @@ class FasterWhisper:
         """Take the next batch, and the pieces that are answered by what is known already."""
         due: list[Utterance] = []
         answered: list[_Answer] = []
+        quick = self._quick()
         for key, utterance in list(self._waiting.items()):
             if utterance.due(self._period_s):
                 due.append(utterance)
-                if not utterance.urgent and self._call_s > QUICK_S:
+                if not utterance.urgent and not quick:
                     answered += _answers(utterance, _taken(utterance))
             else:
                 del self._waiting[key]
                 answered += _answers(utterance, _taken(utterance))
         urgent = [utterance for utterance in due if utterance.urgent]
-        if urgent and self._whisper.device == "cpu":
-            due = urgent  # on a CPU each window of a batch takes its time: partial results can wait
-        elif urgent:
-            due.sort(key=lambda utterance: not utterance.urgent)
-        return due[: self._max_batch], answered
+        # Each window of a call takes its time, on a GPU too: partial results can wait.
+        return urgent[: self._max_batch] or due[: self._room], answered
+
+    def _quick(self) -> bool:
+        """Whether a partial result that is asked for now would come before the next piece."""
+        return self._call_s * (1 + len(self._waiting) // self._room) <= QUICK_S
+
+    def _make_room(self, windows: int) -> None:
+        """Learn from a call of so many partial results how many the next one may have."""
+        fitting = int(windows * PARTIALS_S / max(self._call_s, 1e-3))
+        if self._call_s > PARTIALS_S:
+            self._room = max(1, min(self._room, fitting))
+        elif windows == self._room:
+            self._room = min(self._max_batch, max(windows + 1, fitting))
 
     def _decode(self, batch: Sequence[Utterance]) -> None:
         with self._changed:
@@ -198,6 +212,8 @@ class FasterWhisper:
         unfinished: list[tuple[Utterance, list[Piece[Utterance]]]] = []
         with self._changed:
             self._call_s = time.monotonic() - started_at
+            if all(piece.ask is Ask.PARTIAL for pieces in taken for piece in pieces):
+                self._make_room(len(batch))
             for utterance, window, result, pieces in zip(batch, windows, results, taken, strict=True):
                 utterance.computed_s += self._call_s / len(batch)
                 complete = utterance.understand(window, result)

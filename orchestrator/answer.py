@@ -1,9 +1,10 @@
 """An answer that the client knows of, and what it is told at its end."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from orchestrator import notifications as told
+from orchestrator.core.functions import FunctionCall
 from orchestrator.errors import GoAssistError
 from orchestrator.response import Response
 
@@ -30,7 +31,7 @@ class Answer:
     item_id: str
     end: TurnEnd | None
     task: asyncio.Task[None] | None = None
-    calls: int = 0  # of functions, that the client was told of
+    calls: list[FunctionCall] = field(default_factory=list)  # that it makes unless it breaks off
     complete: bool = False  # the client was told that it is
     playing: bool = False  # its first sample was sent
     heard_s: float = 0.0  # how much was played when it was cancelled
@@ -45,9 +46,9 @@ class Answer:
         return self.response.turn
 
     @property
-    def only_calls(self) -> bool:
-        """Whether it has called functions, and has said nothing so far."""
-        return self.calls > 0 and not self.response.text.strip()
+    def speechless(self) -> bool:
+        """Whether it has said nothing so far: the client knows of no message yet."""
+        return not self.response.text.strip()
 
     def finished(self, status: told.ResponseStatus) -> told.ResponseFinished:
         """What it came to."""

@@ -58,9 +58,11 @@ class Economy:
         """What the next answer is made with."""
         if self.level < Level.VERBOSITY_REDUCE:
             return chosen
+        functions = chosen.functions if self.level < Level.TOOL_REFUSE else NO_FUNCTIONS
+        most = min(chosen.max_output_tokens or BRIEF_TOKENS, BRIEF_TOKENS)
         return replace(
             chosen,
             instructions=f"{chosen.instructions}\n{BRIEFLY}".lstrip(),
-            max_output_tokens=min(chosen.max_output_tokens or BRIEF_TOKENS, BRIEF_TOKENS),
-            functions=chosen.functions if self.level < Level.TOOL_REFUSE else NO_FUNCTIONS,
+            max_output_tokens=chosen.max_output_tokens if functions else most,  # half a call is none
+            functions=functions,
         )

@@ -11,9 +11,15 @@ from contextlib import aclosing
 
 from orchestrator import notifications as told
 from orchestrator.config import SessionConfig
-from orchestrator.core.context import AMPLE_TOKENS, PROMPT_TOKENS, REQUEST, SUMMARY_TOKENS, to_summarise
+from orchestrator.core.context import AMPLE_TOKENS, PINNED_TOKENS, PROMPT_TOKENS, REQUEST, SUMMARY_TOKENS, to_summarise
 from orchestrator.core.history import History, Item, Message
-from orchestrator.errors import BackendRejectedError, BackendTimeoutError, ContextFullError, GoAssistError
+from orchestrator.errors import (
+    BackendRejectedError,
+    BackendTimeoutError,
+    ContextFullError,
+    GoAssistError,
+    InvalidRequestError,
+)
 from orchestrator.models import LanguageModel
 
 LOGGER = logging.getLogger(__name__)
@@ -41,6 +47,15 @@ class Recollection:
         self._notify = notify
         self._wait_s = wait_s
         self._task: asyncio.Task[GoAssistError | None] | None = None
+
+    def check(self, config: SessionConfig) -> None:
+        """InvalidRequestError where `config`'s instructions and functions leave no room for a conversation."""
+        tokens = self._cost(config, [])
+        if tokens > PINNED_TOKENS:
+            raise InvalidRequestError(
+                f"the instructions and the functions have {tokens} tokens, {PINNED_TOKENS} are allowed",
+                param="session.tools" if config.functions else "session.instructions",
+            )
 
     def answered(self, config: SessionConfig) -> None:
         """An answer is complete: make room for the next turns, if that is needed."""

@@ -20,6 +20,7 @@ from orchestrator.core import events as core
 from orchestrator.core.actions import MAX_KEPT_EVENTS
 from orchestrator.core.conversation import Conversation
 from orchestrator.core.experience import Experience
+from orchestrator.core.functions import NO_FUNCTIONS
 from orchestrator.core.history import History, Item
 from orchestrator.core.idleness import Idleness
 from orchestrator.core.pressure import Level
@@ -39,7 +40,10 @@ from orchestrator.vad import SAMPLE_RATE, VoiceDetector
 LEAST_COMMIT_MS = 100  # so much sound an utterance has at least in the API, whatever is heard in it
 # What the language model answers where the user says nothing for too long.
 SILENT = Item(
-    "", "user", "(The user has been silent for a while. Ask in a few words whether they are there, or help them go on.)"
+    "",
+    "user",
+    "(The user has been silent for a while. In the language of the conversation, ask in a few words whether they are "
+    "there, or help them go on.)",
 )
 
 
@@ -85,6 +89,7 @@ class Session:
         self._idleness = Idleness()
         self._cancel_reason: told.CancelReason = "turn_detected"
         self._recollection = Recollection(self.history, models.llm, tasks=self._tasks, notify=notify)
+        self._recollection.check(config)
         self._speaker = Speaker(
             tag=self._tag,
             history=self.history,
@@ -160,6 +165,7 @@ class Session:
 
     def configure(self, config: SessionConfig) -> None:
         """Change the configuration; it holds from the next window, turn and response on."""
+        self._recollection.check(config)
         changed = _of_answers(config) != _of_answers(self.config)
         self.config = config
         if changed:
@@ -179,6 +185,10 @@ class Session:
             raise InvalidRequestError(
                 f"there is no function call {item.call_id!r} for this to be the output of", param="item.call_id"
             )
+        if item.role == "assistant" and item.call_id and self.history.has_call(item.call_id):
+            raise InvalidRequestError(f"there is a function call {item.call_id!r} already", param="item.call_id")
+        if item.role == "user":
+            self._idleness.heard()
         try:
             self.history.add(item, after=after)
         except ValueError as error:
@@ -187,7 +197,7 @@ class Session:
             raise InvalidRequestError(
                 f"there is no item {after!r} to add one after", param="previous_item_id"
             ) from error
-        self._notify(told.ItemAdded(item, self.history.previous_id(item.id), done=True))
+        self._notify(told.ItemAdded(item, self._previous_id(item.id), done=True))
         self.deliver(core.PromptChanged())
 
     def delete_item(self, item_id: str) -> None:
@@ -222,6 +232,8 @@ class Session:
             raise InvalidRequestError(ACTIVE, code=ACTIVE_CODE)
         if self._client_plays:
             self._speaker.finish_playing()
+        if config is not None:
+            self._recollection.check(config)
         turn = self.next_turn()
         self._requests.add(turn, Request(config or self.config, metadata, client_event_id))
         self._listener.deliver_in_order(core.ResponseRequested(turn))
@@ -336,6 +348,8 @@ class Session:
             case core.Enter(state, previous, turn):
                 at_ms = self._listener.received_ms
                 self._notify(told.StateChanged(state.value, previous.value, turn, at_ms))
+                if state is core.State.THINKING:
+                    self._idleness.forget()
                 if state is core.State.LISTENING:
                     self._recollection.answered(self.config)
                     if previous is core.State.SPEAKING and self.state is state:
@@ -348,6 +362,7 @@ class Session:
                 self._economy.speculated(wasted=True)
                 self._speaker.drop(turn)
             case core.CommitUserTurn(turn, text):
+                self._idleness.heard()
                 self._commit(turn, text)
             case core.StartResponse(turn, instead_of):
                 self._start(turn, turn if instead_of is None else instead_of)
@@ -376,13 +391,15 @@ class Session:
         """Begin a response; the client may have asked for it under another turn's number."""
         request = self._requests.begin(turn, asked_as) or Request(self.config)
         config = self._economy.config(request.config)
+        if asked_as != turn and self._speaker.has_called(asked_as):
+            config = replace(config, functions=NO_FUNCTIONS)  # it was overtaken as it began to sound
         messages = self._messages(config, *request.prompts)
         self._speaker.start(turn, messages, config, self._ended.get(turn), request.metadata)
 
     def _commit(self, turn: int, text: str, *, transcribed: bool = True) -> None:
         item = Item(self._user_item_id(turn), "user", text, "audio")
         self.history.add(item)
-        previous = self.history.previous_id(item.id)
+        previous = self._previous_id(item.id)
         audio_s = self._ended[turn].audio_s if turn in self._ended else 0.0
         self._notify(told.AudioCommitted(item.id, previous))
         self._notify(told.ItemAdded(item, previous, done=False))
@@ -393,22 +410,32 @@ class Session:
     def _watch_silence(self) -> None:
         """Speak up where the client wants that of a user who says nothing."""
         detection, now_ms = self.config.turn_detection, self._listener.received_ms
-        if self.state is not core.State.LISTENING:
-            self._idleness.forget()
-        elif self._conversation.utterance is not None:
-            self._idleness.spoken(now_ms)
-        elif detection is not None and detection.idle_timeout_ms is not None:
-            since_ms = self._idleness.lasted(now_ms, detection.idle_timeout_ms)
-            if since_ms is not None:
-                self._speak_up(since_ms, now_ms)
+        if detection is None or detection.idle_timeout_ms is None or not detection.create_response:
+            return
+        if self._conversation.utterance is not None:
+            self._idleness.sounded(now_ms)
+        since_ms = self._idleness.lasted(now_ms, detection.idle_timeout_ms)
+        if since_ms is not None and self.history.awaits_output:
+            self._idleness.sounded(now_ms)  # the user waits for what comes of a function
+        elif since_ms is not None:
+            self._speak_up(since_ms, now_ms)
 
     def _speak_up(self, since_ms: int, now_ms: int) -> None:
+        self._idleness.asked()
         turn = self.next_turn()
         self._notify(told.TimeoutTriggered(self._user_item_id(turn), since_ms, now_ms))
         self._commit(turn, "")
         self._taken_ms = now_ms
-        self._requests.add(turn, Request(self.config, prompts=(SILENT,)))
+        functions = self.config.functions
+        if functions.choice == "required":  # the silence asks for none of them
+            functions = replace(functions, choice="auto", only=None)
+        self._requests.add(turn, Request(replace(self.config, functions=functions), prompts=(SILENT,)))
         self.deliver(core.ResponseRequested(turn))
+
+    def _previous_id(self, item_id: str) -> str | None:
+        """The item before that one, as far as the client knows of it."""
+        previous = self.history.previous_id(item_id)
+        return self.history.previous_id(previous) if previous and previous == self._speaker.untold_item_id else previous
 
     def _economize(self) -> None:
         self._conversation.set_policy(self._economy.policy(policy(self.config)))

@@ -17,6 +17,7 @@ from orchestrator.triton.tts import AudioChunk
 # Gives the chat that a response answers, once there is room for it.
 Messages = Callable[[], Awaitable[Sequence[Message]]]
 
+MAX_CALL_ID = 64  # characters; clients must be able to name it
 # The client's buffer, its loudspeaker and the way back: so long after the last frame its echo may arrive.
 ECHO_S = 0.6
 
@@ -53,6 +54,17 @@ class Speaker:
     def response_id(self) -> str | None:
         """The id of the response that is generated or played now."""
         return self._answer.response_id if self._answer is not None else None
+
+    @property
+    def untold_item_id(self) -> str | None:
+        """The id of the answer's message in the history, as long as the client knows of none."""
+        answer = self._answer
+        return answer.item_id if answer is not None and answer.speechless and not answer.complete else None
+
+    def has_called(self, turn: int) -> bool:
+        """Whether the latest answer is that one, and has made its calls."""
+        answer = self._latest
+        return answer is not None and answer.turn == turn and answer.complete and bool(answer.calls)
 
     @property
     def generating(self) -> bool:
@@ -254,17 +266,8 @@ class Speaker:
             self._notify(told.ResponseText(self._answer.response_id, self._answer.item_id, delta))
 
     def _call(self, call: FunctionCall) -> None:
-        answer = self._answer
-        if answer is None:
-            return
-        answer.calls += 1
-        item_id = f"item_{self._tag}_{answer.turn}f{answer.calls}"
-        item = Item(item_id, "assistant", call.arguments, call_id=call.call_id, function=call.name)
-        self._history.add(item)
-        previous = self._history.previous_id(item_id)
-        if previous == answer.item_id and answer.only_calls:
-            previous = self._history.previous_id(previous)  # the client knows of no message yet
-        self._notify(told.FunctionCalled(answer.response_id, item, previous))
+        if self._answer is not None:
+            self._answer.calls.append(call)
 
     def _audio(self, chunk: AudioChunk) -> None:
         if self._answer is not None:
@@ -289,7 +292,10 @@ class Speaker:
             self._set_text(answer, response.text)
             self._finished(answer, "incomplete" if response.cut_short else "completed")
             self._deliver(core.ResponseCompleted(response.turn))
-            self._output.end()
+            if answer.calls and response.timings.first_audio is None:
+                self.finish_playing()  # the client is told of the calls: nobody is to interrupt them any more
+            else:
+                self._output.end()
 
     def _ended(self, response: Response) -> None:
         """However the task of a cancelled response ended; cancelled before its first step, it has never run."""
@@ -324,9 +330,22 @@ class Speaker:
 
     def _finished(self, answer: Answer, status: told.ResponseStatus) -> None:
         answer.complete = True
-        if answer.only_calls and answer.item_id in self._history:
-            self._history.delete(answer.item_id)
+        if answer.calls and status in ("completed", "incomplete"):
+            self._make_calls(answer)
         self._notify(answer.finished(status))
+
+    def _make_calls(self, answer: Answer) -> None:
+        """Those of an answer that broke off are not made: the model may be asked for it again."""
+        if answer.speechless and answer.item_id in self._history:
+            self._history.delete(answer.item_id)
+        for number, call in enumerate(answer.calls, 1):
+            name = f"{self._tag}_{answer.turn}f{number}"
+            # Some servers count calls anew in each answer.
+            usable = len(call.call_id) <= MAX_CALL_ID and not self._history.has_call(call.call_id)
+            call_id = call.call_id if usable else f"call_{name}"
+            item = Item(f"item_{name}", "assistant", call.arguments, call_id=call_id, function=call.name)
+            self._history.add(item)
+            self._notify(told.FunctionCalled(answer.response_id, item, self._history.previous_id(item.id)))
 
     def _cancelled(self, answer: Answer) -> None:
         self._answer = None

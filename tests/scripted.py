@@ -57,6 +57,7 @@ class Llm:
         self.text = "One two three four five."
         self.calls: list[FunctionCall] = []
         self.offered: list[Functions] = []  # with each prompt
+        self.limits: list[int | None] = []  # of its answer's tokens
         self.prompts: list[Sequence[Message]] = []
         self.go_on = asyncio.Event()
         self.go_on.set()
@@ -74,6 +75,7 @@ class Llm:
     ) -> Generation:
         self.prompts.append(messages)
         self.offered.append(functions)
+        self.limits.append(max_tokens)
         return Generation(self._write(), self.finish_reason)
 
     def count_tokens(self, messages: Sequence[Message], functions: Functions = NO_FUNCTIONS) -> int:

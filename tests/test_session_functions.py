@@ -1,15 +1,19 @@
 """A session whose language model calls functions that the client runs."""
 
+import asyncio
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 
 import pytest
 
 from orchestrator import notifications as told
+from orchestrator.core import events as core
 from orchestrator.core.functions import NO_FUNCTIONS, Function, FunctionCall, Functions
 from orchestrator.core.history import Item, Message
 from orchestrator.core.pressure import Level
 from orchestrator.errors import InvalidRequestError
+from orchestrator.triton.prompt import ChatTemplate
 from tests.scripted import Call, call, waiting
 
 WEATHER = Function(
@@ -205,3 +209,174 @@ async def test_a_client_that_offers_functions_in_a_pause_has_the_answer_prepared
         assert len(talk.said(told.SpeculationDropped)) == 1
         await talk.hear(0.4, voice=False)
         assert talk.llm.offered[-1] == OFFERED
+
+
+ESTIMATE = ChatTemplate()
+
+
+def count_tokens(talk: Call) -> None:
+    """As a model's tokenizer does."""
+
+    def counted(messages: Sequence[Message], functions: Functions = NO_FUNCTIONS) -> int:
+        return ESTIMATE.count_messages(messages) + ESTIMATE.count_functions(functions)
+
+    talk.llm.count_tokens = counted  # type: ignore[method-assign]
+
+
+async def called(talk: Call) -> None:
+    """A question about Paris whose answer only calls, up to its end."""
+    talk.llm.text, talk.llm.calls = "", [PARIS]
+    ask(talk)
+    await talk.settle()
+    assert talk.state == "listening"
+    talk.llm.text, talk.llm.calls = "It is 21 degrees.", []
+
+
+async def speaks(talk: Call) -> None:
+    """The user makes a sound that comes to nothing."""
+    turn = talk.session.next_turn()
+    talk.session.deliver(core.SpeechStarted(turn))
+    await talk.settle()
+    talk.session.deliver(core.TurnEnded(turn, ""))
+    await talk.settle()
+    await talk.play(0.1)
+
+
+async def test_a_result_reaches_the_model_though_a_summary_stands_for_its_call() -> None:
+    async with calls() as talk:
+        count_tokens(talk)
+        await called(talk)
+        for number in range(7):
+            ask(talk, f"{number} " + "word " * 800)
+            await talk.settle()
+            await talk.play(3)
+        assert talk.session.history.summary
+        answer(talk, "RESULT")
+        talk.session.request_response()
+        await talk.settle()
+        *_, with_call, result = talk.llm.prompts[-1]
+        assert with_call.calls == (PARIS,)
+        assert (result.role, result.content) == ("tool", "RESULT")
+
+
+@pytest.mark.parametrize("characters", [11_000, 32_000])
+async def test_a_long_result_is_not_left_out(characters: int) -> None:
+    async with calls() as talk:
+        count_tokens(talk)
+        for number in range(10):
+            talk.session.history.add(Item(f"u{number}", "user", "x" * 2_000))
+            talk.session.history.add(Item(f"a{number}", "assistant", "y" * 400))
+        await called(talk)
+        answer(talk, "RESULT" + "z" * characters)
+        talk.session.request_response()
+        await talk.settle()
+        assert any(message.content.startswith("RESULT") for message in talk.llm.prompts[-1])
+
+
+async def test_functions_that_leave_no_room_for_a_conversation_are_refused() -> None:
+    many = Functions(tuple(Function(f"f{number}", "d" * 220) for number in range(100)))
+    async with calls() as talk:
+        count_tokens(talk)
+        for config in (replace(CONFIG, functions=many), replace(CONFIG, instructions="word " * 8_000)):
+            with pytest.raises(InvalidRequestError, match="6500 are allowed"):
+                talk.session.configure(config)
+            with pytest.raises(InvalidRequestError, match="6500 are allowed"):
+                talk.session.request_response(config=config)
+        assert talk.session.config == CONFIG
+        assert not talk.llm.prompts
+
+
+async def test_speech_within_the_frame_after_a_call_does_not_have_it_made_again() -> None:
+    async with calls() as talk:
+        talk.llm.text, talk.llm.calls = "", [PARIS]
+        ask(talk)
+        await talk.settle()  # and no frame is played
+        await speaks(talk)
+        assert len(talk.said(told.FunctionCalled)) == 1
+
+
+async def test_an_answer_that_is_overtaken_before_its_first_sound_has_called_nothing() -> None:
+    async with calls() as talk:
+        talk.llm.text, talk.llm.calls = "Let me look.", [PARIS]
+        talk.llm.go_on.clear()
+        ask(talk)
+        await talk.settle()
+        turn = talk.session.next_turn()
+        talk.session.deliver(core.SpeechStarted(turn))
+        await talk.settle()
+        assert not talk.said(told.FunctionCalled)
+        assert [item.call_id for item in talk.session.history] == [None, None]
+        talk.llm.go_on.set()
+        talk.session.deliver(core.TurnEnded(turn, ""))
+        await talk.settle()
+        await talk.play(0.1)
+        assert order(talk, told.ResponseStarted, told.FunctionCalled, told.ResponseFinished) == [
+            "ResponseStarted", "ResponseFinished", "ResponseStarted", "FunctionCalled", "ResponseFinished",
+        ]  # fmt: skip
+
+
+async def test_an_answer_that_was_overtaken_as_it_began_to_sound_is_begun_anew_without_its_calls() -> None:
+    async with calls() as talk:
+        talk.llm.text, talk.llm.calls = "Let me look.", [PARIS]
+        ask(talk)
+        await talk.settle()
+        assert len(talk.said(told.FunctionCalled)) == 1
+        await speaks(talk)
+        assert talk.llm.offered == [OFFERED, NO_FUNCTIONS]
+
+
+async def test_a_call_that_comes_while_its_answer_is_cancelled_is_not_made() -> None:
+    async with calls() as talk:
+        talk.llm.text, talk.llm.calls = "Let me look.", [PARIS]
+        talk.llm.go_on.clear()
+        talk.llm.leaving = asyncio.Event()
+        await talk.answer("And Rome?")
+        talk.session.cancel_response()
+        talk.llm.go_on.set()
+        await talk.settle()
+        talk.llm.leaving.set()
+        await talk.settle()
+        assert talk.state == "listening"
+        assert not talk.said(told.FunctionCalled)
+
+
+async def test_an_item_comes_after_one_that_the_client_knows() -> None:
+    async with calls() as talk:
+        talk.llm.text, talk.llm.calls = "", [PARIS]
+        talk.llm.go_on.clear()
+        ask(talk)
+        await talk.settle()
+        talk.session.add_item(Item("meanwhile", "user", "And Rome?"))
+        assert talk.said(told.ItemAdded)[-1].previous_item_id == "question_0"
+        talk.llm.go_on.set()
+        await talk.settle()
+        assert talk.said(told.FunctionCalled)[0].previous_item_id == "meanwhile"
+
+
+async def test_ids_that_a_server_uses_again_become_others() -> None:
+    async with calls() as talk:
+        await called(talk)
+        answer(talk, "21")
+        for call_id in (PARIS.call_id, "x" * 65):
+            talk.llm.text, talk.llm.calls = "", [replace(ROME, call_id=call_id)]
+            ask(talk)
+            await talk.settle()
+        ids = [each.item.call_id for each in talk.said(told.FunctionCalled)]
+        assert len(set(ids)) == 3
+        assert all(len(each) <= 64 for each in ids)
+        talk.llm.calls = []
+        ask(talk)
+        await talk.settle()
+        results = [message.content for message in talk.llm.prompts[-1] if message.role == "tool"]
+        assert results == ["21", "The result is not there yet.", "The result is not there yet."]
+        with pytest.raises(InvalidRequestError, match="already"):
+            talk.session.add_item(Item("again", "assistant", "{}", call_id=ids[0], function="get_weather"))
+
+
+async def test_brevity_under_pressure_cuts_no_call() -> None:
+    async with calls() as talk:
+        talk.session.pressed(Level.VERBOSITY_REDUCE)
+        ask(talk)
+        await talk.settle()
+        assert talk.llm.offered == [OFFERED]
+        assert talk.llm.limits == [None]

@@ -54,11 +54,11 @@ class CallReader:
         while OPENING in self._unread:
             before, _, rest = self._unread.partition(OPENING)
             read += self._said(before)
-            body, closed, after = rest.partition(CLOSING)
-            if not closed:
+            call, after = self._closed_call(rest)
+            if call is None:
                 self._unread = OPENING + rest
                 return read
-            read.append(self._call(body))
+            read.append(call)
             self._unread = after
         kept = _begun(self._unread)
         read += self._said(self._unread[: len(self._unread) - kept])
@@ -70,12 +70,21 @@ class CallReader:
         unread, self._unread = self._unread, ""
         if not unread.startswith(OPENING):
             return self._said(unread)
+        body = unread.removeprefix(OPENING)
         try:
-            return [self._call(unread.removeprefix(OPENING))]
+            return [self._call(body)]
         except ValueError:
-            if cut_short:
-                return []
-            raise
+            return [] if cut_short else [self._call(body.partition(CLOSING)[0])]
+
+    def _closed_call(self, rest: str) -> tuple[FunctionCall | None, str]:
+        """The call that `rest` begins with, and what follows it; None where it has not ended yet."""
+        end = rest.find(CLOSING)
+        while end >= 0:
+            try:
+                return self._call(rest[:end]), rest[end + len(CLOSING) :]
+            except ValueError:
+                end = rest.find(CLOSING, end + 1)  # an argument may have the mark in it
+        return None, rest
 
     def _said(self, text: str) -> list[str | FunctionCall]:
         if self._silent:

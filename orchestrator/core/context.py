@@ -11,6 +11,8 @@ PROMPT_TOKENS = 7500
 """The most that a prompt has; a longer conversation's older items are summarised."""
 AMPLE_TOKENS = 6000
 """A prompt of more is shortened as soon as nobody waits for it."""
+PINNED_TOKENS = 6500
+"""The most that the instructions and the functions have together: the rest is the conversation's."""
 KEPT_TOKENS = 2500
 """So much of the newest items stays word for word."""
 SUMMARY_TOKENS = 400
@@ -59,6 +61,6 @@ def _first_kept(items: Sequence[Item], cost: Callable[[str], int], room: int) ->
 
 def _clipped(item: Item, cost: Callable[[str], int], most: int) -> Item:
     text = item.text
-    while (tokens := cost(text)) > most:  # again where its beginning is denser than the rest
+    while text and (tokens := cost(text)) > most:  # again where its beginning is denser than the rest
         text = text[: len(text) * most // tokens]
     return item if text == item.text else replace(item, text=text + "…")

@@ -1,6 +1,6 @@
 """The conversation so far: items as the Realtime API counts them, and the chat messages made of them."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -107,6 +107,12 @@ class History:
         """Whether the assistant has made that call."""
         return any(item.call_id == call_id and item.role == "assistant" for item in self._items)
 
+    @property
+    def awaits_output(self) -> bool:
+        """Whether a call has no output yet."""
+        outputs = {item.call_id for item in self._items if item.role == "tool"}
+        return any(item.call_id not in outputs for item in self._items if item.call_id is not None)
+
     def messages(self, instructions: str, items: Iterable[Item] | None = None) -> list[Message]:
         """Chat messages: the instructions and the summary as the pinned prefix, then every item that has words.
 
@@ -115,7 +121,16 @@ class History:
         summary = f"{_SUMMARY}\n{self.summary}" if self.summary else ""
         pinned = "\n\n".join(text for text in (instructions, summary) if text)
         prefix = [Message("system", pinned)] if pinned else []
-        return prefix + _chat(self.unsummarised(items))
+        return prefix + _chat(self._with_their_calls(self.unsummarised(items)))
+
+    def _with_their_calls(self, items: Iterable[Item]) -> Iterator[Item]:
+        """The items, and before an output its call where that is not among them: a summary may stand for it."""
+        calls = {item.call_id: item for item in self._items if item.role == "assistant" and item.call_id is not None}
+        for item in items:
+            call = calls.pop(item.call_id, None) if item.call_id is not None else None
+            if call is not None and item.role == "tool":
+                yield call
+            yield item
 
     def _index(self, item_id: str) -> int:
         for index, item in enumerate(self._items):
@@ -124,12 +139,13 @@ class History:
         raise KeyError(item_id)
 
 
-def _chat(items: Sequence[Item]) -> list[Message]:
+def _chat(those: Iterable[Item]) -> list[Message]:
     """The items as messages.
 
     Models are used to calls that go with what was said, and are followed by what came of them, whatever the user said
     meanwhile; without the call its output means nothing.
     """
+    items = list(those)
     outputs = {item.call_id: item.text for item in items if item.role == "tool"}
     chat: list[Message] = []
     following: list[Message] = []  # the outputs of the last message's calls

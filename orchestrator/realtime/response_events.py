@@ -102,7 +102,7 @@ class ResponseEvents:
             self._announce(answer)
             output.append(self._message_done(answer, finished))
         for called in answer.calls:
-            output.append(self._call(called, self._item_before(called, answer), len(output)))
+            output.append(self._call(called, len(output)))
         details = _status_details(finished)
         usage = _usage(finished)
         done = self._response(answer, finished.status, output=output, status_details=details, usage=usage)
@@ -170,9 +170,9 @@ class ResponseEvents:
         self._item_done(finished.response_id, answer.started.previous_item_id, item, 0)
         return item
 
-    def _call(self, called: told.FunctionCalled, previous_item_id: str | None, output_index: int) -> ConversationItem:
+    def _call(self, called: told.FunctionCalled, output_index: int) -> ConversationItem:
         """All that is said of one call; returns it as it is shown."""
-        response_id, call = called.response_id, called.item
+        response_id, call, previous_item_id = called.response_id, called.item, called.previous_item_id
         begun = item_to_wire(call, status="in_progress", empty=True)
         self._item_added(response_id, previous_item_id, begun, output_index)
         ids = {
@@ -197,13 +197,6 @@ class ResponseEvents:
         item = item_to_wire(call)
         self._item_done(response_id, previous_item_id, item, output_index)
         return item
-
-    def _item_before(self, called: told.FunctionCalled, answer: _Answer) -> str | None:
-        """The item that the client knows to be before the call: the message, where there is one after all."""
-        started = answer.started
-        if called.previous_item_id not in (started.item_id, started.previous_item_id):
-            return called.previous_item_id
-        return started.item_id if answer.announced else started.previous_item_id
 
     def _item_added(
         self, response_id: str, previous_item_id: str | None, item: ConversationItem, output_index: int

@@ -14,7 +14,7 @@ from orchestrator.errors import InvalidRequestError
 from orchestrator.realtime.validation import validated
 
 MAX_FUNCTIONS = 128
-# Of all of them as JSON. Each prompt carries them, and has room for the conversation besides.
+# Of all of them as JSON: what is looked at. How many tokens a prompt may have of them is Recollection's to say.
 MAX_TOOLS_BYTES = 32 * 1024
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 NAME_RULE = "a function's name has 1 to 64 of the characters A-Z, a-z, 0-9, _ and -"

@@ -1,6 +1,7 @@
 """Answers from Triton's `llm` model, which has the tensors of Triton's vLLM backend."""
 
 import json
+import logging
 import uuid
 from collections import deque
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -20,23 +21,33 @@ FIRST_TOKEN_TIMEOUT_S = 15.0
 # vLLM writes 16 tokens unless it is told otherwise.
 DEFAULT_MAX_TOKENS = 1024
 
+LOGGER = logging.getLogger(__name__)
+
 Tensors = Mapping[str, NDArray[np.generic]]
 
 
 class TritonGeneration:
     """One answer being written: iterates over text deltas and the calls of `functions`; closing it aborts the model.
 
+    `writes_calls`: the model knows how, and may do so where it is offered nothing; then that is left out.
     `input_tokens` is known from the first delta on; `output_tokens` counts those received so far. `finish_reason` is
     None until the model says 'stop' (complete) or 'length' (max_tokens reached).
     """
 
-    def __init__(self, responses: AsyncGenerator[Tensors, None], functions: Functions = NO_FUNCTIONS) -> None:
+    def __init__(
+        self,
+        responses: AsyncGenerator[Tensors, None],
+        functions: Functions = NO_FUNCTIONS,
+        *,
+        writes_calls: bool = False,
+    ) -> None:
         self.input_tokens = 0
         self.output_tokens = 0
         self.finish_reason: str | None = None
         self._responses = responses
         self._callable = frozenset({functions.only}) if functions.only is not None else functions.names
-        self._reader = CallReader(_call_id) if functions else None
+        self._may_call = bool(functions)
+        self._reader = CallReader(_call_id) if writes_calls or functions else None
         self._read: deque[str | FunctionCall] = deque()
         if self._reader is not None:
             self._read.extend(self._reader.push(beginning(functions)))
@@ -45,15 +56,21 @@ class TritonGeneration:
         return self
 
     async def __anext__(self) -> str | FunctionCall:
-        while not self._read:
-            response = await anext(self._responses, None)
-            self._read.extend(self._newly_read(response))
-            if response is None and not self._read:
-                raise StopAsyncIteration
-        read = self._read.popleft()
-        if isinstance(read, FunctionCall) and read.name not in self._callable:
-            raise BackendRejectedError(f"the language model called a function that it was not offered: {read.name!r}")
-        return read
+        while True:
+            while not self._read:
+                response = await anext(self._responses, None)
+                self._read.extend(self._newly_read(response))
+                if response is None and not self._read:
+                    raise StopAsyncIteration
+            read = self._read.popleft()
+            if not isinstance(read, FunctionCall) or (self._may_call and read.name in self._callable):
+                return read
+            if self._may_call:
+                raise BackendRejectedError(
+                    f"the language model called a function that it was not offered: {read.name!r}"
+                )
+            # It does as it did earlier in the conversation; nobody is to hear that.
+            LOGGER.info("the language model called a function though it was offered none")
 
     async def aclose(self) -> None:
         """Abort what is still being written."""
@@ -72,6 +89,9 @@ class TritonGeneration:
                 return self._reader.finish(cut_short=self.finish_reason == "length")
             return self._reader.push(text)
         except ValueError as error:
+            if not self._may_call:
+                LOGGER.info("the language model called a function though it was offered none")
+                return []
             raise BackendRejectedError(
                 f"the language model called a function in a way that cannot be read: {error}"
             ) from error
@@ -137,7 +157,8 @@ class TritonLlm:
             "return_num_input_tokens": _true(),
             "return_num_output_tokens": _true(),
         }
-        return TritonGeneration(self._client.stream(self._model, inputs, timeout_s=self._timeout_s), functions)
+        responses = self._client.stream(self._model, inputs, timeout_s=self._timeout_s)
+        return TritonGeneration(responses, functions, writes_calls=self.calls_functions)
 
     def count_tokens(self, messages: Sequence[Message], functions: Functions = NO_FUNCTIONS) -> int:
         """How many tokens these have in a prompt: exactly but for some marks where the template has its tokenizer."""

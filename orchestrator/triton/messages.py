@@ -33,9 +33,10 @@ def cleaned(messages: Sequence[Message], clean: Clean) -> list[Message]:
             message,
             content=clean(message.content),
             calls=tuple(
-                FunctionCall(call.call_id, clean(call.name), _cleaned_arguments(call.arguments, clean))
+                FunctionCall(clean(call.call_id), clean(call.name), _cleaned_arguments(call.arguments, clean))
                 for call in message.calls
             ),
+            call_id=clean(message.call_id) if message.call_id is not None else None,
         )
         for message in messages
     ]

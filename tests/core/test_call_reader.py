@@ -105,8 +105,10 @@ def test_of_an_answer_that_is_cut_short_half_a_call_is_dropped_and_a_whole_one_k
     ],
 )
 def test_what_is_wrong_with_a_call_is_told_in_short(body: str, said: str) -> None:
+    reading = reader()
+    reading.push(f"<tool_call>\n{body}\n</tool_call>")
     with pytest.raises(ValueError, match=said) as caught:
-        reader().push(f"<tool_call>\n{body}\n</tool_call>")
+        reading.finish()
     assert len(str(caught.value)) < 300
 
 
@@ -153,3 +155,10 @@ def test_how_a_text_is_cut_into_chunks_changes_nothing(pieces: list[str], data: 
 def test_of_what_is_no_call_nothing_is_lost(text: str) -> None:
     if "<tool_call>" not in text:
         assert "".join(str(each) for each in read_in(list(text))) == text.lstrip()
+
+
+def test_an_argument_may_have_the_closing_mark_in_it() -> None:
+    body = '{"name": "say", "arguments": {"text": "It ends with </tool_call>, so."}}'
+    said = call(1, "say", text="It ends with </tool_call>, so.")
+    assert read_in([f"<tool_call>{body}</tool_call> Done."]) == [said, "Done."]
+    assert read_in([f"<tool_call>{body}"]) == [said]

@@ -64,6 +64,12 @@ def test_a_long_item_whose_beginning_is_dense_is_clipped_to_what_fits() -> None:
     assert len(first.text) > CLIPPED_TOKENS / 2
 
 
+def test_where_nothing_else_fits_it_comes_to_an_end_all_the_same() -> None:
+    """A message has its marks' tokens, too, be it empty."""
+    first, *_ = to_summarise(talk(100, 100), lambda text: 8 + len(text), pinned=PROMPT_TOKENS + 500)
+    assert first.text == "…"
+
+
 @given(
     st.lists(st.tuples(st.sampled_from(get_args(Role)), st.integers(1, 9_000)), max_size=20),
     st.integers(0, 3_000),

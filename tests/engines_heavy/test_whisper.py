@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -33,6 +34,22 @@ def fail(whisper, windows):
     return decode(whisper, windows)
 
 Whisper.decode = fail
+"""
+# As a GPU of 64 places that is slow, 0.1 s a window, and tells of each call how many of its windows had their words
+# timed, which are those of who has ended, and how many not.
+CROWDED = """
+import time
+from engines.whisper import Whisper
+decode = Whisper.decode
+
+def slow(whisper, windows):
+    time.sleep(0.1 * len(windows))
+    timed = sum(window.timed for window in windows)
+    with open({path!r}, "a") as calls:
+        print(timed, len(windows) - timed, file=calls)
+    return decode(whisper, windows)
+
+Whisper.decode = slow
 """
 MISALIGNS = """
 from faster_whisper import WhisperModel
@@ -211,6 +228,29 @@ async def test_whatever_fails_is_told_and_the_next_utterance_works(serve: Serve)
             with pytest.raises(InferenceServerException, match="UNAVAILABLE: Whisper failed: told to fail"):
                 await transcribed(running, recording("weather"), hotwords="fail")
             assert (await transcribed(running, recording("weather"))).words
+
+
+async def test_who_ends_waits_for_few_partial_results(serve: Serve, tmp_path: Path) -> None:
+    source = (MODEL_REPOSITORY / "asr" / "1" / "model.py").read_text()
+    told = tmp_path / "calls"
+    slow = source + CROWDED.format(path=str(told))
+    with serve("asr", "whisper", configuration=configuration(max_batch="64"), files={"model.py": slow}) as running:
+
+        async def speak(number: int) -> Heard:
+            await asyncio.sleep(0.05 * number)
+            async with utterance(running.grpc_url) as spoken:
+                sent = pieces(recording("weather"))
+                for piece in sent:
+                    spoken.send(piece)
+                    await asyncio.sleep(len(piece) / RATE)
+                spoken.send(SILENCE, end=True)
+                return [await spoken.answer() for _ in range(len(sent) + 1)][-1]
+
+        assert all(each.words for each in await asyncio.gather(*map(speak, range(12))))
+    calls = [tuple(map(int, line.split())) for line in told.read_text().splitlines()]
+    assert not [call for call in calls if all(call)], "somebody who has ended was decoded with partial results"
+    assert max(partial for _, partial in calls) <= 3
+    assert sum(ended for ended, _ in calls) >= 12
 
 
 async def test_words_that_cannot_be_aligned_go_without_their_times(serve: Serve) -> None:

@@ -262,9 +262,15 @@ async def test_two_calls_never_have_one_id(caller: TritonLlm) -> None:
     assert first != second
 
 
-async def test_without_functions_marks_are_text_like_any_other(caller: TritonLlm) -> None:
+async def test_a_model_that_calls_though_it_is_offered_nothing_is_not_heard_to(caller: TritonLlm) -> None:
     for none in (NO_FUNCTIONS, Functions(OFFERED, "none")):
-        assert await read(caller, *WEATHER, functions=none) == WEATHER
+        assert await read(caller, "Well.", *WEATHER, functions=none) == ["Well."]
+        assert await read(caller, "Well.", "<tool_call>", "get_weather(Oslo)", functions=none) == ["Well."]
+
+
+async def test_to_a_model_that_knows_no_calls_their_marks_are_text(client: TritonClient) -> None:
+    llm = TritonLlm(client, ChatTemplate(), model="scripted")
+    assert await read(llm, *WEATHER, functions=NO_FUNCTIONS) == WEATHER
 
 
 async def test_an_answer_that_has_to_call_is_begun_in_the_prompt(caller: TritonLlm) -> None:
