@@ -50,6 +50,9 @@ class AudioOutput(Protocol):
     def clear(self) -> None:
         """Throw away what was not played yet."""
 
+    def leave(self) -> None:
+        """The response counts as over, but what is left of it is played before the next one."""
+
     def recent_16k(self) -> bytes:
         """What was played last, INT16 mono at 16 kHz: what an echo would be made of."""
 

@@ -192,7 +192,7 @@ class Session:
         try:
             self.history.add(item, after=after)
         except ValueError as error:
-            raise InvalidRequestError(str(error), param="item.id") from error
+            raise InvalidRequestError(str(error), param="item.id", code="item_create_duplicate_item_id") from error
         except KeyError as error:
             raise InvalidRequestError(
                 f"there is no item {after!r} to add one after", param="previous_item_id"

@@ -17,7 +17,8 @@ from orchestrator.triton.tts import AudioChunk
 # Gives the chat that a response answers, once there is room for it.
 Messages = Callable[[], Awaitable[Sequence[Message]]]
 
-MAX_CALL_ID = 64  # characters; clients must be able to name it
+# Answers that the client may still be playing: it may have asked for others meanwhile.
+RECENT_ANSWERS = 8
 # The client's buffer, its loudspeaker and the way back: so long after the last frame its echo may arrive.
 ECHO_S = 0.6
 
@@ -47,6 +48,7 @@ class Speaker:
         self._clock = clock
         self._answer: Answer | None = None  # generated or played now
         self._latest: Answer | None = None  # begun last
+        self._recent: dict[str, Answer] = {}  # by their items' ids, the latest last
         self._echo_until = 0.0  # when the room is silent again after an answer
         self._held: tuple[Response, asyncio.Task[None]] | None = None
 
@@ -155,14 +157,14 @@ class Speaker:
         self._keep_heard(answer)
 
     def keep_heard(self, item_id: str, heard_s: float) -> None:
-        """Reduce the latest answer's item to the words of its first `heard_s` seconds; no other can be reduced.
+        """Reduce a recent answer's item to the words of its first `heard_s` seconds; no other can be reduced.
 
         The client played them: what the server thinks was heard counts no more.
         """
-        answer = self._latest
-        if answer is None or answer.item_id != item_id or item_id not in self._history:
+        answer = self._recent.get(item_id)
+        if answer is None or item_id not in self._history:
             raise InvalidRequestError(
-                f"only the latest answer can be truncated, {item_id!r} is not it",
+                f"only one of the latest {RECENT_ANSWERS} answers can be truncated, {item_id!r} is none",
                 param="item_id",
                 code="item_truncate_invalid_item_id",
             )
@@ -173,7 +175,7 @@ class Speaker:
         """The client plays what it was sent by itself: nobody need wait until it has."""
         if self._answer is not None and self._answer.complete:
             turn = self._answer.turn
-            self._output.clear()
+            self._output.leave()
             self.playback_finished(turn)
 
     def report(self, turn: int) -> None:
@@ -248,7 +250,9 @@ class Speaker:
     def _announce(self, response: Response, end: TurnEnd | None, metadata: Mapping[str, str] | None = None) -> Answer:
         turn = response.turn
         answer = Answer(response, f"resp_{self._tag}_{turn}", f"item_{self._tag}_{turn}a", end)
-        self._answer = self._latest = answer
+        self._answer = self._latest = self._recent[answer.item_id] = answer
+        if len(self._recent) > RECENT_ANSWERS:
+            del self._recent[next(iter(self._recent))]
         item = Item(answer.item_id, "assistant", "", response.config.modality, complete=False)
         self._history.add(item)
         previous = self._history.previous_id(item.id)
@@ -341,8 +345,7 @@ class Speaker:
         for number, call in enumerate(answer.calls, 1):
             name = f"{self._tag}_{answer.turn}f{number}"
             # Some servers count calls anew in each answer.
-            usable = len(call.call_id) <= MAX_CALL_ID and not self._history.has_call(call.call_id)
-            call_id = call.call_id if usable else f"call_{name}"
+            call_id = f"call_{name}" if self._history.has_call(call.call_id) else call.call_id
             item = Item(f"item_{name}", "assistant", call.arguments, call_id=call_id, function=call.name)
             self._history.add(item)
             self._notify(told.FunctionCalled(answer.response_id, item, self._history.previous_id(item.id)))

@@ -9,6 +9,7 @@ from orchestrator import notifications as told
 from orchestrator.config import SessionConfig
 from orchestrator.core.history import Item
 from orchestrator.errors import BackendUnavailableError, InvalidRequestError
+from orchestrator.speaker import RECENT_ANSWERS
 from tests.scripted import Call, call, phrases, waiting
 
 LONG = "One two three four five six seven eight nine ten eleven twelve. " * 30
@@ -302,3 +303,47 @@ async def test_of_a_spoken_answer_that_fails_before_its_first_sound_nothing_is_r
         talk.session.request_response()
         await talk.settle()
         assert talk.memory == [("assistant", "")]
+
+
+async def test_speech_over_what_the_client_still_plays_is_no_turn_of_its_own() -> None:
+    """A WebSocket's client is sent the next answer while it plays the one before."""
+    async with call(client_plays=True) as talk:
+        talk.tts.seconds = 4.0
+        await talk.answer()
+        talk.tts.seconds, talk.llm.text = 1.0, "Five."
+        talk.session.add_item(Item("more", "user", "And now?"))
+        talk.session.request_response()
+        await talk.settle()
+        await talk.play(0.1)
+        assert talk.state == "speaking"
+        talk.asr.prepare = lambda utterance: setattr(utterance, "text", "uh huh")
+        await talk.hear(0.3, voice=True)
+        await talk.hear(1.0, voice=False)
+        assert talk.state == "speaking"
+        assert talk.committed == []
+        talk.session.cancel_response()
+        await talk.settle()
+        assert talk.said(told.ItemTruncated)[-1].text == "", "nobody has heard of it"
+
+
+async def test_an_answer_before_the_latest_can_be_truncated_and_one_long_ago_cannot() -> None:
+    async with call(client_plays=True) as talk:
+        await talk.answer()
+        first = talk.said(told.ResponseStarted)[0].item_id
+        for _ in range(RECENT_ANSWERS - 1):
+            talk.session.request_response()
+            await talk.settle()
+        talk.session.truncate_item(first, 0)
+        assert talk.session.history[first].text == ""
+        talk.session.request_response()
+        await talk.settle()
+        with pytest.raises(InvalidRequestError, match="latest 8 answers"):
+            talk.session.truncate_item(first, 0)
+
+
+async def test_an_id_that_is_taken_is_refused_by_its_code() -> None:
+    async with call() as talk:
+        talk.session.add_item(Item("one", "user", "Hello."))
+        with pytest.raises(InvalidRequestError) as refused:
+            talk.session.add_item(Item("one", "user", "Hello again."))
+        assert (refused.value.param, refused.value.code) == ("item.id", "item_create_duplicate_item_id")

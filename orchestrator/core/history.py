@@ -1,6 +1,6 @@
 """The conversation so far: items as the Realtime API counts them, and the chat messages made of them."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -109,9 +109,16 @@ class History:
 
     @property
     def awaits_output(self) -> bool:
-        """Whether a call has no output yet."""
-        outputs = {item.call_id for item in self._items if item.role == "tool"}
-        return any(item.call_id not in outputs for item in self._items if item.call_id is not None)
+        """Whether a call that was made since the user said something has no output yet."""
+        outputs: set[str | None] = set()
+        for item in reversed(self._items):
+            if item.role == "user" and item.text:
+                return False
+            if item.role == "tool":
+                outputs.add(item.call_id)
+            elif item.call_id is not None and item.call_id not in outputs:
+                return True
+        return False
 
     def messages(self, instructions: str, items: Iterable[Item] | None = None) -> list[Message]:
         """Chat messages: the instructions and the summary as the pinned prefix, then every item that has words.
@@ -142,23 +149,47 @@ class History:
 def _chat(those: Iterable[Item]) -> list[Message]:
     """The items as messages.
 
-    Models are used to calls that go with what was said, and are followed by what came of them, whatever the user said
-    meanwhile; without the call its output means nothing.
+    Models are used to calls that go with what was said, and are followed by what came of them; without the call its
+    output means nothing. Where the agent said more before it came, both stand where it is.
     """
     items = list(those)
     outputs = {item.call_id: item.text for item in items if item.role == "tool"}
+    calls = {item.call_id: item for item in items if item.role == "assistant" and item.call_id is not None}
+    late = _late(items)
     chat: list[Message] = []
     following: list[Message] = []  # the outputs of the last message's calls
     for item in items:
-        if item.call_id is None or item.role == "tool":
+        if item.call_id is None or (item.role == "tool" and item.call_id not in late):
             chat += following
             following = []
         if item.call_id is None:
             chat.append(Message(item.role, item.text))
-        elif item.role == "assistant":
+        elif (item.role == "tool") == (item.call_id in late):
             if not chat or chat[-1].role != "assistant":
                 chat.append(Message("assistant", ""))
-            call = FunctionCall(item.call_id, item.function, item.text)
+            made = calls[item.call_id]
+            call = FunctionCall(item.call_id, made.function, made.text)
             chat[-1] = replace(chat[-1], calls=(*chat[-1].calls, call))
             following.append(Message("tool", outputs.get(item.call_id, _NOT_YET), call_id=item.call_id))
+            if item.role == "tool":
+                late.discard(item.call_id)
     return chat + following
+
+
+def _late(items: Sequence[Item]) -> set[str]:
+    """The calls whose output came after the agent had said more: behind that it is what the model answers now."""
+    waiting: set[str] = set()
+    overtaken: set[str] = set()
+    late: set[str] = set()
+    for item in items:
+        if item.call_id is None and item.role == "assistant":
+            overtaken |= waiting
+        elif item.call_id is None:
+            continue
+        elif item.role == "assistant":
+            waiting.add(item.call_id)
+        elif item.call_id in waiting:
+            waiting.discard(item.call_id)
+            if item.call_id in overtaken:
+                late.add(item.call_id)
+    return late

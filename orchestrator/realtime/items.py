@@ -86,7 +86,7 @@ def item_from_wire(item: ConversationItem) -> Item:
     if isinstance(item, RealtimeConversationItemFunctionCall):
         return _call_from_wire(item, item_id)
     if isinstance(item, RealtimeConversationItemFunctionCallOutput):
-        _check_id(item.call_id, "item.call_id")
+        # Its call's id is the model's server's, however long; one that no call has is refused.
         _check_length(item.output, "item.output")
         return Item(item_id, "tool", item.output, call_id=item.call_id)
     if isinstance(item, _Message):
@@ -124,12 +124,13 @@ def _call_from_wire(item: RealtimeConversationItemFunctionCall, item_id: str) ->
     if item.call_id is not None:
         _check_id(item.call_id, "item.call_id")
     _check_length(item.arguments, "item.arguments")
+    arguments = item.arguments or "{}"  # as some clients have it where there are none
     try:
-        parse_json(item.arguments, "'item.arguments'", "item", "arguments")
+        parse_json(arguments, "'item.arguments'", "item", "arguments")
     except InvalidRequestError as error:
         raise InvalidRequestError(str(error), param="item.arguments") from error
     call_id = item.call_id or f"call_{uuid4().hex[:20]}"
-    return Item(item_id, "assistant", item.arguments, call_id=call_id, function=name)
+    return Item(item_id, "assistant", arguments, call_id=call_id, function=name)
 
 
 def _text(item: _Message) -> str:

@@ -46,6 +46,8 @@ class Playout:
         self._ended = False
         self._paused = False
         self._sounding = False  # the frame taken last ended in full sound
+        self._lead = bytearray()  # what is left of the response before, and is heard first
+        self._started = False  # `on_started` was called for this response
         self._tail: bytes | None = None  # the faded end of what was cleared
         self._marks: deque[tuple[int, Callable[[], None]]] = deque()
         # What was sent lately, at 16 kHz but for the frames that nobody has asked for since. The silence between is in
@@ -73,10 +75,20 @@ class Playout:
         return len(self._buffer) / 2 / self._rate
 
     def begin(self, turn: int) -> None:
-        """A new response; what is left of another one is cleared."""
+        """A new response; what is left of another one is cleared, unless `leave` was called."""
+        lead = bytes(self._lead)
         self.clear()
+        self._lead += lead
         self._turn = turn
         self._taken = 0
+        self._started = False
+
+    def leave(self) -> None:
+        """The response counts as over, but the listener plays what is left of it before the next one."""
+        left = bytes(self._lead + self._buffer)
+        self._sounding = False  # it goes on: there is nothing to fade
+        self.clear()
+        self._lead += left
 
     def write(self, pcm16: bytes, sample_rate: int) -> None:
         """Append sound. Nothing is ever dropped: who writes more than `BUFFER_LIMIT_S` ahead should await `room`.
@@ -130,6 +142,7 @@ class Playout:
             self._tail = self._fade_out()
         self._sounding = self._ended = self._paused = False
         self._turn = None
+        self._lead.clear()
         self._buffer.clear()
         self._resampler = None
         self._source_rate = 0
@@ -161,10 +174,12 @@ class Playout:
         if self._tail is not None:
             frame, self._tail = self._tail, None
             return frame
-        if self._turn is None:
-            return None
         self.sample_rate = self._rate
         size, waiting = 2 * int(self._rate * FRAME_S), len(self._buffer)
+        if self._lead and not self._paused:
+            return self._take_lead(size)
+        if self._turn is None:
+            return None
         # 5 ms are held back until the end is known, to be faded out should the rest be late.
         enough = waiting > 0 if self._ended else waiting >= size + 2 * int(self._rate * FADE_S)
         if enough and not self._paused:
@@ -176,6 +191,19 @@ class Playout:
             self._finish()
         return None
 
+    def _take_lead(self, size: int) -> bytes:
+        frame = bytes(memoryview(self._lead)[:size])
+        del self._lead[:size]
+        if self._buffer:
+            self._start()
+        return frame.ljust(size, b"\0")
+
+    def _start(self) -> None:
+        """The response is heard from now on, or behind what is left of the one before."""
+        if self._turn is not None and not self._started:
+            self._started = True
+            self._on_started(self._turn)
+
     def _take(self, size: int) -> bytes:
         frame = bytes(memoryview(self._buffer)[:size])
         del self._buffer[:size]
@@ -186,8 +214,8 @@ class Playout:
         self._taken += len(frame) // 2
         if self.buffered_s <= BUFFER_LIMIT_S:
             self._has_room.set()
-        if first and self._turn is not None:
-            self._on_started(self._turn)
+        if first:
+            self._start()
         while self._marks and self._marks[0][0] <= self._taken:
             self._marks.popleft()[1]()
         return frame.ljust(size, b"\0")
@@ -214,6 +242,7 @@ class Playout:
             if rate != self._rate:
                 self._recent.clear()
                 self._unconverted.clear()
+                self._lead = bytearray(2 * (len(self._lead) // 2 * rate // self._rate))
                 self._rate, self._recent_resampler = rate, Resampler(rate, RECENT_RATE)
         self._source_rate = sample_rate
         self._resampler = Resampler(sample_rate, self._rate) if sample_rate != self._rate else None

@@ -175,3 +175,28 @@ def test_an_output_without_its_call_means_nothing_to_a_model() -> None:
     history.delete("item_call_1")
     assert not history.has_call("call_1")
     assert history.messages("") == [Message("user", "Thanks.")]
+
+
+def test_an_output_that_the_agent_spoke_on_before_is_what_is_answered_now() -> None:
+    spoken = [Item("u", "user", "Your name?"), Item("a", "assistant", "Ada.")]
+    assert chat(called(CALL), called(OTHER), came(OTHER, "noon"), *spoken, came(CALL, "21")) == [
+        Message("assistant", "", calls=(OTHER,)),
+        Message("tool", "noon", call_id="call_2"),
+        Message("user", "Your name?"),
+        Message("assistant", "Ada.", calls=(CALL,)),
+        Message("tool", "21", call_id="call_1"),
+    ]
+
+
+def test_a_call_waits_for_its_output_until_the_user_has_said_something() -> None:
+    history = History()
+    history.add(called(CALL))
+    assert history.awaits_output
+    history.add(Item("a", "assistant", "I look."))
+    assert history.awaits_output
+    history.add(Item("u", "user", "Never mind."))
+    assert not history.awaits_output
+    history.add(called(OTHER))
+    assert history.awaits_output
+    history.add(came(OTHER, "noon"))
+    assert not history.awaits_output

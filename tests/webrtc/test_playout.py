@@ -375,3 +375,59 @@ def test_a_closed_playout_keeps_no_sound() -> None:
     playout.close()
     assert playout.buffered_s == 0
     assert playout.recent_16k() == b""
+
+
+def test_what_is_left_of_a_response_is_played_before_the_next_one_and_counts_as_none(line: Line) -> None:
+    first, second = tone(440, 0.2, RATE), tone(880, 0.1, RATE)
+    line.playout.begin(1)
+    line.playout.write(first, RATE)
+    line.playout.end()
+    heard = [line.take(3)]
+    line.playout.leave()
+    assert line.playout.turn is None
+    heard.append(line.take(2))
+    line.playout.begin(2)
+    assert line.log == [("started", 1)]
+    line.playout.write(second, RATE)
+    line.playout.end()
+    heard.append(line.take(1))
+    assert line.log == [("started", 1), ("started", 2)], "it is the one that is heard, behind the first"
+    assert line.playout.played_s == 0
+    heard.append(line.take(9))
+    assert np.concatenate(heard).astype("<i2").tobytes() == first + second
+    assert line.playout.played_s == pytest.approx(0.1)
+    assert line.playout.next_frame() is None
+    assert line.log == [("started", 1), ("started", 2), ("finished", 2)]
+
+
+def test_what_is_left_of_a_response_is_silenced_with_the_next_one(line: Line) -> None:
+    for turn in (1, 2):
+        line.playout.begin(turn)
+        line.playout.write(tone(440, 1.0, RATE), RATE)
+        line.playout.end()
+        line.take(3)
+        if turn == 1:
+            line.playout.leave()
+    line.playout.pause()
+    line.take(1)
+    assert not line.take(5).any()
+    line.playout.resume()
+    assert line.take(1).any()
+    line.playout.clear()
+    line.take(1)
+    assert not line.take(60).any()
+
+
+def test_a_response_at_another_rate_waits_as_long_for_what_is_left(line: Line) -> None:
+    line.playout.begin(1)
+    line.playout.write(tone(440, 0.2, RATE), RATE)
+    line.playout.end()
+    line.playout.leave()
+    line.playout.begin(2)
+    line.playout.write(tone(440, 0.1, 16_000), 16_000)
+    line.playout.end()
+    for _ in range(10):
+        line.playout.next_frame()
+    assert line.playout.played_s == 0
+    line.playout.next_frame()
+    assert line.playout.played_s == pytest.approx(0.02)
