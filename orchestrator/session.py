@@ -16,6 +16,7 @@ from typing import assert_never
 from orchestrator import notifications as told
 from orchestrator.answer import TurnEnd
 from orchestrator.config import SessionConfig
+from orchestrator.conversation_items import ConversationItems
 from orchestrator.core import events as core
 from orchestrator.core.actions import MAX_KEPT_EVENTS
 from orchestrator.core.conversation import Conversation
@@ -101,6 +102,9 @@ class Session:
             clock=clock,
         )
         self.calls_functions = models.llm.calls_functions
+        self._items = ConversationItems(
+            self.history, tag=self._tag, untold=lambda: self._speaker.untold_item_id, notify=notify
+        )
         self._listener = Listener(
             self,
             recognizer=models.asr,
@@ -181,34 +185,14 @@ class Session:
 
     def add_item(self, item: Item, after: str | None = None) -> None:
         """Add a typed item to the conversation, or what came of a function call."""
-        if item.role == "tool" and not (item.call_id and self.history.has_call(item.call_id)):
-            raise InvalidRequestError(
-                f"there is no function call {item.call_id!r} for this to be the output of", param="item.call_id"
-            )
-        if item.role == "assistant" and item.call_id and self.history.has_call(item.call_id):
-            raise InvalidRequestError(f"there is a function call {item.call_id!r} already", param="item.call_id")
+        self._items.add(item, after)
         if item.role == "user":
             self._idleness.heard()
-        try:
-            self.history.add(item, after=after)
-        except ValueError as error:
-            raise InvalidRequestError(str(error), param="item.id", code="item_create_duplicate_item_id") from error
-        except KeyError as error:
-            raise InvalidRequestError(
-                f"there is no item {after!r} to add one after", param="previous_item_id"
-            ) from error
-        self._notify(told.ItemAdded(item, self._previous_id(item.id), done=True))
         self.deliver(core.PromptChanged())
 
     def delete_item(self, item_id: str) -> None:
         """Remove an item from the conversation."""
-        try:
-            self.history.delete(item_id)
-        except KeyError as error:
-            raise InvalidRequestError(
-                f"there is no item {item_id!r}", param="item_id", code="item_delete_invalid_item_id"
-            ) from error
-        self._notify(told.ItemDeleted(item_id))
+        self._items.delete(item_id)
         self.deliver(core.PromptChanged())
 
     def truncate_item(self, item_id: str, audio_end_ms: int) -> None:
@@ -292,22 +276,22 @@ class Session:
 
     def speech_started(self, turn: UserTurn) -> None:
         """The user speaks to the agent."""
-        self._notify(told.SpeechStarted(self._user_item_id(turn.number), turn.began_at * 1000 // SAMPLE_RATE))
+        self._notify(told.SpeechStarted(self._items.user_item_id(turn.number), turn.began_at * 1000 // SAMPLE_RATE))
 
     def speech_stopped(self, turn: UserTurn) -> None:
         """The user's turn is over."""
         self._taken_ms = max(self._taken_ms, turn.ended_at * 1000 // SAMPLE_RATE)
-        self._notify(told.SpeechStopped(self._user_item_id(turn.number), turn.last_speech * 1000 // SAMPLE_RATE))
+        self._notify(told.SpeechStopped(self._items.user_item_id(turn.number), turn.last_speech * 1000 // SAMPLE_RATE))
 
     def understood(self, turn: UserTurn, transcript: Transcript) -> None:
         """A newer transcript of what the user says."""
-        item_id = self._user_item_id(turn.number)
+        item_id = self._items.user_item_id(turn.number)
         self._notify(told.TranscriptPartial(item_id, transcript.text, transcript.stable_chars))
 
     def recognition_failed(self, turn: UserTurn, error: GoAssistError) -> None:
         """What the user said is lost; say so, and hear the next turn."""
         turn.told_lost = turn.announced or turn.by_client
-        item_id = self._user_item_id(turn.number) if turn.told_lost else None
+        item_id = self._items.user_item_id(turn.number) if turn.told_lost else None
         message = f"Your words could not be recognised: {error}"
         self._notify(told.Failed(error.code, message, "server_error", item_id=item_id))
 
@@ -397,15 +381,8 @@ class Session:
         self._speaker.start(turn, messages, config, self._ended.get(turn), request.metadata)
 
     def _commit(self, turn: int, text: str, *, transcribed: bool = True) -> None:
-        item = Item(self._user_item_id(turn), "user", text, "audio")
-        self.history.add(item)
-        previous = self._previous_id(item.id)
         audio_s = self._ended[turn].audio_s if turn in self._ended else 0.0
-        self._notify(told.AudioCommitted(item.id, previous))
-        self._notify(told.ItemAdded(item, previous, done=False))
-        if transcribed:
-            self._notify(told.TranscriptCompleted(item.id, text, audio_s))
-        self._notify(told.ItemDone(item, previous))
+        self._items.commit(turn, text, audio_s=audio_s, transcribed=transcribed)
 
     def _watch_silence(self) -> None:
         """Speak up where the client wants that of a user who says nothing."""
@@ -423,7 +400,7 @@ class Session:
     def _speak_up(self, since_ms: int, now_ms: int) -> None:
         self._idleness.asked()
         turn = self.next_turn()
-        self._notify(told.TimeoutTriggered(self._user_item_id(turn), since_ms, now_ms))
+        self._notify(told.TimeoutTriggered(self._items.user_item_id(turn), since_ms, now_ms))
         self._commit(turn, "")
         self._taken_ms = now_ms
         functions = self.config.functions
@@ -432,20 +409,12 @@ class Session:
         self._requests.add(turn, Request(replace(self.config, functions=functions), prompts=(SILENT,)))
         self.deliver(core.ResponseRequested(turn))
 
-    def _previous_id(self, item_id: str) -> str | None:
-        """The item before that one, as far as the client knows of it."""
-        previous = self.history.previous_id(item_id)
-        return self.history.previous_id(previous) if previous and previous == self._speaker.untold_item_id else previous
-
     def _economize(self) -> None:
         self._conversation.set_policy(self._economy.policy(policy(self.config)))
 
     def _messages(self, config: SessionConfig, *said: Item) -> Messages:
         """The chat so far, and what was said and is not in it yet."""
         return partial(self._recollection.messages, config, (*self.history, *said))
-
-    def _user_item_id(self, turn: int) -> str:
-        return f"item_{self._tag}_{turn}u"
 
 
 def _of_answers(config: SessionConfig) -> SessionConfig:
