@@ -1,10 +1,9 @@
 """An answer that the client knows of, and what it is told at its end."""
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from orchestrator import notifications as told
-from orchestrator.core.functions import FunctionCall
 from orchestrator.errors import GoAssistError
 from orchestrator.response import Response
 
@@ -31,7 +30,6 @@ class Answer:
     item_id: str
     end: TurnEnd | None
     task: asyncio.Task[None] | None = None
-    calls: list[FunctionCall] = field(default_factory=list)  # that it makes unless it breaks off
     complete: bool = False  # the client was told that it is
     playing: bool = False  # its first sample was sent
     heard_s: float = 0.0  # how much was played when it was cancelled

@@ -50,7 +50,7 @@ class Recollection:
 
     def check(self, config: SessionConfig) -> None:
         """InvalidRequestError where `config`'s instructions and functions leave no room for a conversation."""
-        tokens = self._cost(config, [])
+        tokens = self._cost(config, self._history.messages(config.instructions, []))
         if tokens > PINNED_TOKENS:
             raise InvalidRequestError(
                 f"the instructions and the functions have {tokens} tokens, {PINNED_TOKENS} are allowed",
@@ -59,7 +59,7 @@ class Recollection:
 
     def answered(self, config: SessionConfig) -> None:
         """An answer is complete: make room for the next turns, if that is needed."""
-        if self._task is None and self._cost(config) > AMPLE_TOKENS:
+        if self._task is None and self._whole(config) > AMPLE_TOKENS:
             self._begin(config)
 
     async def messages(self, config: SessionConfig, items: Sequence[Item]) -> Sequence[Message]:
@@ -68,7 +68,7 @@ class Recollection:
         Returns at once where they fit. Raises ContextFullError where the summary fails or takes longer than `wait_s`.
         """
         messages = self._history.messages(config.instructions, items)
-        if self._cost(config, items) <= PROMPT_TOKENS or len(self._history.unsummarised(items)) < 2:
+        if self._cost(config, messages) <= PROMPT_TOKENS or len(self._history.unsummarised(items)) < 2:
             return messages
         task = self._task or self._begin(config)
         try:
@@ -91,8 +91,8 @@ class Recollection:
         """Summarise until there is room; returns why that failed."""
         try:
             async with asyncio.timeout(SUMMARY_TIMEOUT_S):
-                while self._cost(config) > AMPLE_TOKENS:
-                    pinned = self._cost(config, [])
+                while self._whole(config) > AMPLE_TOKENS:
+                    pinned = self._cost(config, self._history.messages(config.instructions, []))
                     items = to_summarise(self._history.unsummarised(), self._cost_of_text, pinned=pinned)
                     if not items:
                         break
@@ -120,9 +120,13 @@ class Recollection:
             raise BackendRejectedError("the language model wrote no summary")
         return summary
 
-    def _cost(self, config: SessionConfig, items: Sequence[Item] | None = None) -> int:
-        """How many tokens a prompt has, the functions in it included; `items`: of these, in place of all."""
-        return self._llm.count_tokens(self._history.messages(config.instructions, items), config.functions)
+    def _whole(self, config: SessionConfig) -> int:
+        """How many tokens a prompt of the conversation as it stands has."""
+        return self._cost(config, self._history.messages(config.instructions))
+
+    def _cost(self, config: SessionConfig, messages: Sequence[Message]) -> int:
+        """How many tokens a prompt of these messages has, the functions in it included."""
+        return self._llm.count_tokens(messages, config.functions)
 
     def _cost_of_text(self, text: str) -> int:
         return self._llm.count_tokens([Message("user", text)])

@@ -1,6 +1,6 @@
 """One answer of the agent: language model → phrases → speech synthesis → output.
 
-A held response is prepared in silence and its words, calls and sound wait; `release` lets them out. Text, phrases and
+A held response is prepared in silence and its words and sound wait; `release` lets them out. Text, phrases and
 sound flow through bounded queues, so that a slow listener holds back the models and nothing grows.
 """
 
@@ -85,13 +85,13 @@ class Response:
         config: SessionConfig,
         output: AudioOutput,
         on_text: Callable[[str], None],
-        on_call: Callable[[FunctionCall], None],
         on_audio: Callable[[AudioChunk], None],
         clock: Callable[[], float],
         held: bool = False,
     ) -> None:
         self.turn = turn
         self.text = ""
+        self.calls: list[FunctionCall] = []  # that it makes once it is complete
         self.heard = HeardText(config.speed)
         self.generated = False  # the text is complete
         self.cut_short = False  # because it had reached its limit of tokens
@@ -102,10 +102,8 @@ class Response:
         self.config = config
         self._output = output
         self._on_text = on_text
-        self._on_call = on_call
         self._on_audio = on_audio
         self._clock = clock
-        self._held_calls: list[FunctionCall] = []
         self._held_audio: list[AudioChunk] = []
         self._generation: Generation | None = None
         self._silenced = False
@@ -134,9 +132,6 @@ class Response:
         self._released.set()
         if self.text:
             self._on_text(self.text)
-        for call in self._held_calls:
-            self._on_call(call)
-        self._held_calls.clear()
         for chunk in self._held_audio:
             self._play(chunk)
         self._held_audio.clear()
@@ -171,7 +166,7 @@ class Response:
                 if self.timings.first_text is None:
                     self.timings.first_text = self._clock()
                 if isinstance(delta, FunctionCall):
-                    self._call(delta)
+                    self.calls.append(delta)
                     continue
                 self.text += delta
                 if self._released.is_set() and not self._silenced:
@@ -182,12 +177,6 @@ class Response:
         for phrase in splitter.finish():
             await self._phrases.put(phrase)
         await self._phrases.put(None)
-
-    def _call(self, call: FunctionCall) -> None:
-        if not self._released.is_set():
-            self._held_calls.append(call)
-        elif not self._silenced:
-            self._on_call(call)
 
     async def _speak(self) -> None:
         while (phrase := await self._phrases.get()) is not None:

@@ -7,7 +7,6 @@ from orchestrator import notifications as told
 from orchestrator.answer import Answer, TurnEnd
 from orchestrator.config import SessionConfig
 from orchestrator.core import events as core
-from orchestrator.core.functions import FunctionCall
 from orchestrator.core.history import History, Item, Message
 from orchestrator.errors import GoAssistError, InvalidRequestError
 from orchestrator.models import Models
@@ -66,7 +65,7 @@ class Speaker:
     def has_called(self, turn: int) -> bool:
         """Whether the latest answer is that one, and has made its calls."""
         answer = self._latest
-        return answer is not None and answer.turn == turn and answer.complete and bool(answer.calls)
+        return answer is not None and answer.turn == turn and answer.complete and bool(answer.response.calls)
 
     @property
     def generating(self) -> bool:
@@ -241,7 +240,6 @@ class Speaker:
             config=config,
             output=self._output,
             on_text=self._text,
-            on_call=self._call,
             on_audio=self._audio,
             clock=self._clock,
             held=held,
@@ -269,10 +267,6 @@ class Speaker:
         if self._answer is not None:
             self._notify(told.ResponseText(self._answer.response_id, self._answer.item_id, delta))
 
-    def _call(self, call: FunctionCall) -> None:
-        if self._answer is not None:
-            self._answer.calls.append(call)
-
     def _audio(self, chunk: AudioChunk) -> None:
         if self._answer is not None:
             ids = self._answer.response_id, self._answer.item_id
@@ -296,7 +290,7 @@ class Speaker:
             self._set_text(answer, response.text)
             self._finished(answer, "incomplete" if response.cut_short else "completed")
             self._deliver(core.ResponseCompleted(response.turn))
-            if answer.calls and response.timings.first_audio is None:
+            if response.calls and response.timings.first_audio is None:
                 self.finish_playing()  # the client is told of the calls: nobody is to interrupt them any more
             else:
                 self._output.end()
@@ -334,7 +328,7 @@ class Speaker:
 
     def _finished(self, answer: Answer, status: told.ResponseStatus) -> None:
         answer.complete = True
-        if answer.calls and status in ("completed", "incomplete"):
+        if answer.response.calls and status in ("completed", "incomplete"):
             self._make_calls(answer)
         self._notify(answer.finished(status))
 
@@ -342,7 +336,7 @@ class Speaker:
         """Those of an answer that broke off are not made: the model may be asked for it again."""
         if answer.speechless and answer.item_id in self._history:
             self._history.delete(answer.item_id)
-        for number, call in enumerate(answer.calls, 1):
+        for number, call in enumerate(answer.response.calls, 1):
             name = f"{self._tag}_{answer.turn}f{number}"
             # Some servers count calls anew in each answer.
             call_id = f"call_{name}" if self._history.has_call(call.call_id) else call.call_id

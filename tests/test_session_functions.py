@@ -33,6 +33,15 @@ def answer(talk: Call, output: str, call_id: str = PARIS.call_id) -> None:
     talk.session.add_item(Item(f"output_{len(talk.told)}", "tool", output, call_id=call_id))
 
 
+async def called(talk: Call) -> None:
+    """A question about Paris whose answer only calls, up to its end."""
+    talk.llm.text, talk.llm.calls = "", [PARIS]
+    ask(talk)
+    await talk.settle()
+    assert talk.state == "listening"
+    talk.llm.text, talk.llm.calls = "It is 21 degrees.", []
+
+
 def order(talk: Call, *kinds: type[told.Notification]) -> list[str]:
     return [type(each).__name__ for each in talk.told if isinstance(each, kinds)]
 
@@ -68,12 +77,8 @@ async def test_a_response_that_only_calls_ends_without_a_sound_and_leaves_no_emp
 
 async def test_what_came_of_a_call_is_what_the_next_response_is_made_of() -> None:
     async with calls() as talk:
-        talk.llm.text, talk.llm.calls = "", [PARIS]
-        ask(talk)
-        await talk.settle()
-        await talk.play(0.1)
+        await called(talk)
         answer(talk, '{"celsius": 21}')
-        talk.llm.text, talk.llm.calls = "It is 21 degrees.", []
         talk.session.request_response()
         await talk.settle()
         await talk.play(0.1)
@@ -140,22 +145,9 @@ async def test_a_prepared_call_is_dropped_without_a_trace_when_the_speaker_goes_
         assert talk.memory == []
 
 
-async def test_a_response_that_is_cancelled_calls_nothing_any_more() -> None:
-    async with calls() as talk:
-        talk.llm.text, talk.llm.calls = "", [PARIS]
-        ask(talk)
-        talk.session.cancel_response()
-        await talk.settle()
-        assert talk.state == "listening"
-        assert not talk.said(told.FunctionCalled)
-
-
 async def test_what_the_user_says_while_a_function_runs_is_answered() -> None:
     async with calls() as talk:
-        talk.llm.text, talk.llm.calls = "", [PARIS]
-        ask(talk)
-        await talk.settle()
-        await talk.play(0.1)
+        await called(talk)
         talk.llm.text, talk.llm.calls = "A moment, please.", []
         ask(talk, "Are you still there?")
         await talk.settle()
@@ -223,15 +215,6 @@ def count_tokens(talk: Call) -> None:
         return ESTIMATE.count_messages(messages) + ESTIMATE.count_functions(functions)
 
     talk.llm.count_tokens = counted  # type: ignore[method-assign]
-
-
-async def called(talk: Call) -> None:
-    """A question about Paris whose answer only calls, up to its end."""
-    talk.llm.text, talk.llm.calls = "", [PARIS]
-    ask(talk)
-    await talk.settle()
-    assert talk.state == "listening"
-    talk.llm.text, talk.llm.calls = "It is 21 degrees.", []
 
 
 async def speaks(talk: Call) -> None:
